@@ -1,0 +1,88 @@
+//! Runs the checks of a lab in the order of its steps, and prints nothing.
+//!
+//! The order of the checks is the order of causes: the first deviation of a step ends it, because
+//! what comes after is a consequence.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use crate::bench::Bench;
+use crate::checks;
+use crate::course::{Lab, Step};
+use crate::record::{Because, CheckRecord, Status, StepRecord};
+use crate::scene::Scene;
+use crate::verdict::{Outcome, Stop};
+
+/// One thing that is looked at, as a row of a lab's table.
+pub struct Check {
+    /// The step of the lab it belongs to.
+    pub step: &'static str,
+    /// Its stable name, kebab-case, unique in the lab.
+    pub id: &'static str,
+    /// What holds when it passes, as a sentence without its full stop.
+    pub title: &'static str,
+    /// Plays the scene and judges it.
+    pub run: fn(&mut Scene) -> Outcome,
+}
+
+/// Judges a submission: every step of the lab, or the one that is asked for and those it needs.
+/// `progress` is told of each check before it runs.
+pub fn judge(
+    lab: &Lab,
+    bench: &Bench,
+    only: Option<&str>,
+    mut progress: impl FnMut(&Step, &Check),
+) -> Vec<StepRecord> {
+    let table = checks::table(&lab.id);
+    let wanted =
+        |step: &Step| only.is_none_or(|only| only == step.id || needed_by(lab, only, &step.id));
+    let mut records: Vec<StepRecord> = Vec::new();
+    for step in lab.steps.iter().filter(|step| wanted(step)) {
+        let unmet = step.needs.iter().find(|need| {
+            records.iter().any(|record| record.id == **need && record.status != Status::Passed)
+        });
+        let mut done: Vec<CheckRecord> = Vec::new();
+        for check in table.iter().filter(|check| check.step == step.id) {
+            let because = match unmet {
+                Some(need) => Some(Because::Step(need.clone())),
+                None => {
+                    done.iter().find(|d| d.stops_the_step()).map(|d| Because::Check(d.id.clone()))
+                }
+            };
+            done.push(match because {
+                Some(because) => CheckRecord::skipped(check, because),
+                None => {
+                    progress(step, check);
+                    run(check, bench)
+                }
+            });
+        }
+        records.push(StepRecord::new(step, done));
+    }
+    records
+}
+
+/// Plays one check on a stage of its own. A panic in it is ours, so the check is broken, not failed.
+fn run(check: &Check, bench: &Bench) -> CheckRecord {
+    let start = Instant::now();
+    let mut remarks = Vec::new();
+    let played = catch_unwind(AssertUnwindSafe(|| -> Outcome {
+        let mut scene = Scene::new(bench)?;
+        let outcome = (check.run)(&mut scene);
+        remarks = scene.take_remarks();
+        outcome?;
+        scene.end()
+    }));
+    let outcome = played.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(Stop::Broken(format!("the check itself panicked: {text}")))
+    });
+    CheckRecord::new(check, outcome, remarks, start.elapsed())
+}
+
+/// Whether `step` is among what `wanted` needs, directly or not.
+fn needed_by(lab: &Lab, wanted: &str, step: &str) -> bool {
+    let Some(wanted) = lab.step(wanted) else { return false };
+    wanted.needs.iter().any(|need| need == step || needed_by(lab, need, step))
+}

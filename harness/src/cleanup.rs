@@ -1,0 +1,151 @@
+//! Remembers what must not outlive us: process groups and names in `/dev/shm`.
+//!
+//! A check that is interrupted by Ctrl-C never reaches its destructors, and the memory behind a
+//! name outlives every process. So groups and names are registered here when they come into being,
+//! and the signal handler's thread ends them all before the program exits.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::procfs;
+
+/// Where POSIX shared memory objects appear as files on Linux.
+pub const SHM_DIR: &str = "/dev/shm";
+
+/// What every name of ours begins with, so that no other name is ever touched.
+const PREFIX: &str = "shmlab-";
+
+#[derive(Default)]
+struct Registry {
+    groups: BTreeSet<i32>,
+    names: BTreeSet<String>,
+    folders: BTreeSet<PathBuf>,
+}
+
+static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// A name nobody has used, like `/shmlab-1a2b-3c4d5e-7`: our pid and start time, so that a later
+/// run can tell whether its owner still lives, and a running number.
+pub fn fresh_name() -> String {
+    let pid = Pid::this();
+    let started = procfs::start_time(pid).unwrap_or(0);
+    let number = COUNTER.fetch_add(1, Relaxed);
+    let name = format!("/{PREFIX}{:x}-{started:x}-{number:x}", pid.as_raw());
+    lock().names.insert(name.clone());
+    name
+}
+
+/// Registers the process group of a program that has just been started.
+pub(crate) fn watch_group(group: Pid) {
+    lock().groups.insert(group.as_raw());
+}
+
+/// Forgets a group whose leader has been reaped: its number may be another's from now on.
+pub(crate) fn forget_group(group: Pid) {
+    lock().groups.remove(&group.as_raw());
+}
+
+/// Registers a folder of temporary files.
+pub(crate) fn watch_folder(folder: &Path) {
+    lock().folders.insert(folder.to_owned());
+}
+
+/// Forgets a folder that has been removed.
+pub(crate) fn forget_folder(folder: &Path) {
+    lock().folders.remove(folder);
+}
+
+/// Removes the object `name` and every name that begins with it, and forgets it.
+pub(crate) fn remove_name(name: &str) {
+    for found in names_beginning_with(name) {
+        let _ = fs::remove_file(Path::new(SHM_DIR).join(found));
+    }
+    lock().names.remove(name);
+}
+
+/// Names in `/dev/shm` that begin with `name` (with its slash), named semaphores included, without
+/// the slash, sorted.
+pub(crate) fn names_beginning_with(name: &str) -> Vec<String> {
+    let wanted = name.trim_start_matches('/');
+    // `/shmlab-1-2-1` must not claim `/shmlab-1-2-10`: what follows may not be a digit.
+    let ours = |found: &str| {
+        let plain = found.strip_prefix("sem.").unwrap_or(found);
+        plain
+            .strip_prefix(wanted)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_hexdigit()))
+    };
+    all_names().into_iter().filter(|found| ours(found)).collect()
+}
+
+/// Kills every registered group and removes every registered name and folder. Called by the
+/// signal handler's thread, so nothing else of ours may be assumed to be alive or finished.
+pub fn everything() {
+    let mut registry = lock();
+    for &group in &registry.groups {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+    for name in &registry.names {
+        let _ = fs::remove_file(format!("{SHM_DIR}{name}"));
+    }
+    for folder in &registry.folders {
+        let _ = fs::remove_dir_all(folder);
+    }
+    *registry = Registry::default();
+}
+
+/// Names that an earlier run left behind because it was killed with -9: they carry our prefix, and
+/// the process that owned them is gone. Sorted, without the slash.
+pub fn abandoned() -> Vec<String> {
+    all_names().into_iter().filter(|name| owner(name).is_some_and(|alive| !alive)).collect()
+}
+
+/// Removes one abandoned name.
+///
+/// # Errors
+///
+/// What the system says, for example that the name belongs to another user.
+pub fn remove_abandoned(name: &str) -> std::io::Result<()> {
+    fs::remove_file(Path::new(SHM_DIR).join(name))
+}
+
+fn all_names() -> Vec<String> {
+    let Ok(entries) = fs::read_dir(SHM_DIR) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// Whether the owner of the name is alive; nothing for a name that is not ours.
+fn owner(name: &str) -> Option<bool> {
+    let mut fields = name.strip_prefix(PREFIX)?.split('-');
+    let pid = i32::from_str_radix(fields.next()?, 16).ok()?;
+    let started = u64::from_str_radix(fields.next()?, 16).ok()?;
+    Some(procfs::start_time(Pid::from_raw(pid)) == Some(started))
+}
+
+fn lock() -> MutexGuard<'static, Registry> {
+    // A panic elsewhere must not keep us from cleaning up.
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_name_is_owned_by_a_living_process() {
+        let name = fresh_name();
+        assert_eq!(owner(&name[1..]), Some(true));
+        assert_eq!(owner("shmlab-7ffffffe-1-0"), Some(false));
+        assert_eq!(owner("somebody-elses"), None);
+        remove_name(&name);
+    }
+}

@@ -1,0 +1,146 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+const AFTER: &str = "Exit codes: 0 all passed, 1 something failed, 2 wrong usage, 3 the grader or the machine failed.\n\
+                     Without a command: where you are and what comes next.";
+
+/// Learn inter-process communication through shared memory: four labs, checked by running your
+/// real processes.
+#[derive(Debug, Parser)]
+#[command(name = "lab", bin_name = "cargo lab", version, after_help = AFTER, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a lab and judge it by running its programs
+    Check(Check),
+    /// Run a lab's programs live, side by side, without judging
+    Run(Run),
+    /// Show the next hint for a step
+    Hint(Hint),
+    /// Explain a diagnosis at length
+    Explain {
+        /// Its code, as in `never-sized`; without one, all codes are listed
+        code: Option<String>,
+    },
+    /// List the labs and their steps
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a lab's files back as they were handed out; yours are kept in .lab/backup
+    Reset {
+        /// The lab
+        lab: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show a lab's reference solution, once you have passed or given up
+    Solution {
+        /// The lab
+        lab: String,
+        /// Show it before you have passed; this is noted in your progress
+        #[arg(long)]
+        give_up: bool,
+    },
+    /// Remove what a killed run left in /dev/shm; only names of ours
+    Clean {
+        /// Remove everything the grader has built as well
+        #[arg(long)]
+        build: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look whether this machine can run the labs, and say what to do if not
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions for a shell
+    #[command(
+        after_help = "As in: cargo lab completions bash > ~/.local/share/bash-completion/completions/lab"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Plays the grader's own partner of a student's program.
+    #[command(name = "__peer", hide = true)]
+    Peer,
+}
+
+/// Whose program is meant.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct Whose {
+    /// The reference solution instead of your work
+    #[arg(long)]
+    pub solution: bool,
+    /// The files in this folder instead of your work
+    #[arg(long, value_name = "DIR")]
+    pub submission: Option<PathBuf>,
+    /// A program that is already built, in any language, instead of your work
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The labs; all of them when none is named
+    pub labs: Vec<String>,
+    /// Whose work
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Only this step, and those it needs
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// Judge this many times; every time must give the same verdict
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Tell every failure in full, and each check with its time
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Print the records as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The lab
+    pub lab: String,
+    /// Whose work
+    #[command(flatten)]
+    pub whose: Whose,
+    /// The text to send, a line a message
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+}
+
+/// Arguments of `hint`.
+#[derive(Args, Debug)]
+pub struct Hint {
+    /// The lab; the one you are at when none is named
+    pub lab: Option<String>,
+    /// The step; the one you are at when none is named
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// All hints at once
+    #[arg(long)]
+    pub all: bool,
+}

@@ -1,0 +1,3 @@
+pub(super) fn doctor(_: &crate::course::Course, _: bool) -> super::Done {
+    todo!()
+}

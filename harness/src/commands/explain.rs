@@ -1,0 +1,34 @@
+//! `cargo lab explain`: a diagnosis at length, from the same catalogue as the reports.
+
+use super::{Done, say};
+use crate::diagnosis::{catalogue, entry};
+use crate::exit_code::{Blame, ExitCode};
+use crate::report::style::{COMMAND, DIM, STRONG, paint};
+
+pub(super) fn explain(code: Option<&str>) -> Done {
+    let Some(code) = code else {
+        let widest = catalogue().map(|entry| entry.code.len()).max().unwrap_or(0);
+        for entry in catalogue() {
+            say(&format!("{:widest$}  {}", entry.code, paint(DIM, &entry.required)));
+        }
+        return Ok(ExitCode::Passed);
+    };
+    let entry = entry(code)
+        .ok_or_else(|| {
+            let like = catalogue().map(|e| e.code.as_str()).max_by_key(|known| likeness(known, code)).unwrap_or("");
+            anyhow::anyhow!("no diagnosis has the code `{}`\n  did you mean: {like}\n  what to do: `cargo lab explain` lists them all", code.escape_debug())
+        })
+        .usage()?;
+    say(&format!("{}\n{}\n", paint(STRONG, &entry.code), entry.required));
+    say(entry.page.trim());
+    say(&format!("\n{} {}", paint(DIM, "usual cause:"), entry.likely));
+    say(&format!("{} {}", paint(DIM, "in the field guide:"), paint(COMMAND, &entry.docs)));
+    Ok(ExitCode::Passed)
+}
+
+/// How many pairs of neighbouring letters two codes share: enough to find a mistyped one.
+fn likeness(known: &str, typed: &str) -> usize {
+    let pairs = |text: &str| text.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let typed = pairs(typed);
+    pairs(known).iter().filter(|pair| typed.contains(pair)).count()
+}

@@ -1,0 +1,350 @@
+//! Builds a submission with cargo; nothing else calls it.
+//!
+//! The dependencies are compiled once, into a seed that holds no lab. Each kind of submission
+//! builds in a tree and a target folder of its own that began as a copy of the seed, so no two
+//! submissions ever share what cargo believes to be fresh.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
+
+use crate::cleanup;
+use crate::course::{Course, Lab};
+use crate::orderings::Orderings;
+use crate::overlay;
+use crate::peer::to_hex;
+use crate::submission::{Origin, Submission};
+
+/// The profile of every graded program, defined in the root manifest.
+const PROFILE: &str = "grade";
+
+/// What came of a build.
+#[derive(Debug)]
+pub enum Built {
+    /// The program, ready to run.
+    Program(PathBuf),
+    /// The compiler refused it, in its own words.
+    Refused(String),
+}
+
+/// A tree and a target folder to build one kind of submission in. Locked while it is held.
+pub struct Workshop {
+    course_root: PathBuf,
+    folder: PathBuf,
+    /// A submission of somebody else's gets a workshop of its own, which goes with it.
+    fleeting: bool,
+    _lock: Flock<fs::File>,
+}
+
+impl Workshop {
+    /// Opens the workshop for submissions of this origin, building the seed if there is none.
+    /// `tell` is called before long work with what is being done.
+    ///
+    /// # Errors
+    ///
+    /// When cargo is missing, the dependencies cannot be had, or the disk says no.
+    pub fn open(course: &Course, origin: &Origin, tell: impl Fn(&str)) -> Result<Workshop> {
+        let seed = seed(course, &tell)?;
+        let name = match origin {
+            Origin::Workspace => "workspace".to_owned(),
+            Origin::Solution => "solution".to_owned(),
+            Origin::Folder(_) => format!("folder-{}", std::process::id()),
+        };
+        let folder = course.build_folder().join(&name);
+        let lock = lock(&course.build_folder(), &name)?;
+        // A workshop that grew from another seed is of another time.
+        let origin_file = folder.join("seed");
+        let grown_from = fs::read_to_string(&origin_file).unwrap_or_default();
+        if grown_from != seed.display().to_string() {
+            let _ = fs::remove_dir_all(&folder);
+            copy_folder(&seed.join("target"), &folder.join("target"))?;
+            overlay::put(
+                &folder.join("tree/Cargo.lock"),
+                &fs::read(seed.join("tree/Cargo.lock"))?,
+            )?;
+            overlay::put(&origin_file, seed.display().to_string().as_bytes())?;
+        }
+        let fleeting = matches!(origin, Origin::Folder(_));
+        if fleeting {
+            cleanup::watch_folder(&folder);
+        }
+        Ok(Workshop { course_root: course.root.clone(), folder, fleeting, _lock: lock })
+    }
+
+    /// Builds the program of `lab` from this submission.
+    ///
+    /// # Errors
+    ///
+    /// When cargo cannot be run or its own files are at fault; a program that does not compile is
+    /// no error but a result.
+    pub fn build(&self, course: &Course, lab: &Lab, submission: &Submission) -> Result<Built> {
+        overlay::lay(course, lab, submission, &self.tree())?;
+        let output = run_cargo(self.cargo("build", &self.folder.join("target")).args([
+            "--package",
+            &lab.id,
+            "--bins",
+        ]))?;
+        if output.status.success() {
+            return Ok(Built::Program(self.folder.join("target").join(PROFILE).join(&lab.id)));
+        }
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Without a position in a file it is no word about the student's program.
+        if words.contains("-->") {
+            return Ok(Built::Refused(self.relative(&words)));
+        }
+        Err(cargo_failed(&words))
+    }
+
+    /// The work of reading the program's memory orderings, to be done by another thread. The result
+    /// is kept with the submission's hash, since it takes the compiler two more runs.
+    pub fn orderings(
+        &self,
+        lab: &Lab,
+        submission: &Submission,
+    ) -> impl FnOnce() -> Result<Orderings, String> + Send + use<> {
+        let folder = self.folder.join("orderings").join(&lab.id);
+        let (kept, hash) = (folder.join("ir"), submission.sha256());
+        let seed_target = self.folder.join("target");
+        let target = folder.join("target");
+        let runs: Vec<Command> = [vec!["--lib"], vec!["--bin", &lab.id]]
+            .into_iter()
+            .map(|what| {
+                let mut cargo = self.cargo("rustc", &target);
+                cargo.args(["--package", &lab.id]).args(what);
+                cargo.args(["--", "--emit=llvm-ir", "-Copt-level=2", "-Ccodegen-units=1"]);
+                cargo
+            })
+            .collect();
+        move || {
+            if let Some(ir) = fs::read_to_string(&kept)
+                .ok()
+                .and_then(|text| text.strip_prefix(&hash).map(str::to_owned))
+            {
+                return Ok(Orderings::parse(&ir));
+            }
+            let mut ir = String::new();
+            if !target.exists() {
+                copy_folder(&seed_target, &target).map_err(|error| error.to_string())?;
+            }
+            for mut cargo in runs {
+                for old in llvm_files(&target) {
+                    let _ = fs::remove_file(old);
+                }
+                let output = run_cargo(&mut cargo).map_err(|error| error.to_string())?;
+                if !output.status.success() {
+                    return Err("the compiler did not give its intermediate code".to_owned());
+                }
+                for file in llvm_files(&target) {
+                    ir += &fs::read_to_string(file).unwrap_or_default();
+                }
+            }
+            let _ = overlay::put(&kept, format!("{hash}{ir}").as_bytes());
+            Ok(Orderings::parse(&ir))
+        }
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    fn cargo(&self, verb: &str, target: &Path) -> Command {
+        let mut cargo = cargo_in(&self.tree(), target);
+        cargo.args([verb, "--quiet", "--offline", "--locked", "--profile", PROFILE]);
+        cargo
+    }
+
+    /// Paths of the tree told as paths of the course.
+    fn relative(&self, words: &str) -> String {
+        let tree = format!("{}/", self.tree().display());
+        words
+            .replace(&tree, "")
+            .replace(&format!("{}/", self.course_root.display()), "")
+            .trim_end()
+            .to_owned()
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        if self.fleeting {
+            let _ = fs::remove_dir_all(&self.folder);
+            cleanup::forget_folder(&self.folder);
+        }
+    }
+}
+
+/// The version of the compiler, and proof that cargo is there.
+///
+/// # Errors
+///
+/// When cargo or rustc cannot be run.
+pub fn toolchain() -> Result<String> {
+    let output = run_cargo(Command::new(cargo_program()).arg("--version"))?;
+    let rustc = Command::new("rustc")
+        .arg("--version")
+        .output()
+        .context("rustc cannot be run\n  what to do: install Rust from https://rustup.rs")?;
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(format!("{}, {}", text(&rustc), text(&output)))
+}
+
+/// The folder of the seed for these dependencies and this compiler, built if it is not there.
+fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    hash.update(toolchain()?);
+    let mut manifests = vec![
+        course.root.join("Cargo.toml"),
+        course.root.join("Cargo.lock"),
+        course.root.join("labs/labkit/Cargo.toml"),
+    ];
+    manifests.extend(course.labs.iter().map(|lab| course.lab_folder(lab).join("Cargo.toml")));
+    for path in &manifests {
+        hash.update(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    let name = format!("seed-{}", &to_hex(&hash.finalize())[..16]);
+    let folder = course.build_folder().join(&name);
+    let done = folder.join("done");
+    if done.exists() {
+        return Ok(folder);
+    }
+    let _lock = lock(&course.build_folder(), "seed")?;
+    if done.exists() {
+        return Ok(folder);
+    }
+    tell("compiling the labs' dependencies, once (about 20 s)");
+    let _ = fs::remove_dir_all(&folder);
+    let (tree, target) = (folder.join("tree"), folder.join("target"));
+    let lab = course.labs.first().ok_or_else(|| anyhow!("the course has no lab"))?;
+    let starter = Submission::collect(course, lab, &Origin::Workspace)?;
+    overlay::lay(course, lab, &starter, &tree)?;
+    overlay::put(&tree.join("Cargo.lock"), &fs::read(course.root.join("Cargo.lock"))?)?;
+    // The lock file loses the harness's own dependencies here, and is complete from then on. What a
+    // lab has not compiled does not matter: only what is not a lab is kept.
+    let mut words = String::new();
+    let packages: Vec<&str> =
+        ["labkit"].into_iter().chain(course.labs.iter().map(|l| l.id.as_str())).collect();
+    let mut built = false;
+    for offline in [true, false] {
+        let mut cargo = cargo_in(&tree, &target);
+        cargo.args(["build", "--quiet", "--keep-going", "--profile", PROFILE]);
+        cargo.args(offline.then_some("--offline"));
+        let output = run_cargo(&mut cargo)?;
+        words = String::from_utf8_lossy(&output.stderr).into_owned();
+        built = output.status.success() || words.contains("-->");
+        if built {
+            break;
+        }
+    }
+    if !built {
+        return Err(cargo_failed(&words));
+    }
+    let mut clean = cargo_in(&tree, &target);
+    clean.args(["clean", "--quiet", "--offline", "--profile", PROFILE]);
+    for package in packages {
+        clean.args(["--package", package]);
+    }
+    let output = run_cargo(&mut clean)?;
+    if !output.status.success() {
+        return Err(cargo_failed(&String::from_utf8_lossy(&output.stderr)));
+    }
+    overlay::put(&done, b"")?;
+    Ok(folder)
+}
+
+fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Cargo in a tree of ours, deaf to what would make two machines build two programs.
+fn cargo_in(tree: &Path, target: &Path) -> Command {
+    let mut cargo = Command::new(cargo_program());
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy().into_owned();
+        let steers_the_build = name.starts_with("CARGO_BUILD_")
+            || name.starts_with("CARGO_PROFILE_")
+            || name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_TARGET_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || matches!(
+                name.as_str(),
+                "RUSTFLAGS"
+                    | "CARGO_ENCODED_RUSTFLAGS"
+                    | "RUSTC_WRAPPER"
+                    | "RUSTC_WORKSPACE_WRAPPER"
+                    | "CARGO_INCREMENTAL"
+            );
+        if steers_the_build {
+            cargo.env_remove(variable);
+        }
+    }
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    cargo.current_dir(tree).env("CARGO_TARGET_DIR", target);
+    cargo.env("CARGO_TERM_COLOR", if colours { "always" } else { "never" });
+    cargo
+}
+
+fn run_cargo(cargo: &mut Command) -> Result<Output> {
+    cargo.output().map_err(|error| {
+        anyhow!("cargo cannot be run ({error})\n  what to do: install Rust from https://rustup.rs, then open a new terminal")
+    })
+}
+
+/// Cargo itself failed, not the student's program.
+fn cargo_failed(words: &str) -> anyhow::Error {
+    let missing = [
+        "no matching package",
+        "failed to download",
+        "failed to get",
+        "--offline",
+        "Could not resolve",
+        "spurious network",
+        "unable to update",
+    ];
+    let advice = if missing.iter().any(|text| words.contains(text)) {
+        "the labs' packages are not on this machine: run `cargo fetch` once with a network"
+    } else if words.contains("linker") {
+        "a C linker is needed: install gcc or clang (Debian: apt-get install build-essential)"
+    } else if words.contains("No space left") {
+        "the disk is full: make room, then run it again"
+    } else {
+        "read cargo's words above; `cargo lab doctor` looks at the machine"
+    };
+    anyhow!("cargo cannot build the labs\n{}\n  what to do: {advice}", words.trim_end())
+}
+
+/// Held by one process at a time; the file stays, the lock goes with the process.
+fn lock(folder: &Path, name: &str) -> Result<Flock<fs::File>> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(format!("{name}.lock"));
+    let file =
+        fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| anyhow!("cannot lock {}: {error}", path.display()))
+}
+
+/// Copies a folder with all times and modes, which cargo compares.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    to.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let output =
+        Command::new("cp").arg("-a").arg(from).arg(to).output().context("cp cannot be run")?;
+    if !output.status.success() {
+        bail!("cannot copy {}: {}", from.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn llvm_files(target: &Path) -> Vec<PathBuf> {
+    let folder = target.join(PROFILE).join("deps");
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "ll"))
+        .collect()
+}

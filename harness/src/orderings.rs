@@ -1,0 +1,192 @@
+//! Reads the memory orderings of a program from the compiler's LLVM IR.
+//!
+//! On x86-64 a relaxed store and a releasing one are the same instruction, so no run can show the
+//! difference. The intermediate representation still has it: `store atomic … release`. An access is
+//! counted when its address is a constant distance from a plain base, because then the distance is
+//! the field's offset in the segment; all others are left undecided, and a student is accused only
+//! where every counted access is too weak and no fence could make up for it.
+
+use std::collections::HashMap;
+
+/// How strong an access is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// No atomic access at all.
+    Plain,
+    /// Atomic, ordering nothing else.
+    Relaxed,
+    /// Acquire for a load, release for a store, or stronger.
+    Ordered,
+}
+
+/// One access at a constant offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Access {
+    offset: u64,
+    stores: bool,
+    strength: Strength,
+}
+
+/// The accesses of one program, and whether anything else orders memory.
+#[derive(Clone, Debug, Default)]
+pub struct Orderings {
+    accesses: Vec<Access>,
+    fences: bool,
+}
+
+/// What the orderings at one offset say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// At least one access orders what it should.
+    Ordered,
+    /// Every access that could be placed is too weak: the strongest of them.
+    TooWeak(Strength),
+    /// Nothing could be placed, or a fence may do the ordering.
+    Undecided,
+}
+
+impl Orderings {
+    /// Reads them from the text of one or several modules of IR.
+    pub fn parse(ir: &str) -> Orderings {
+        let mut orderings = Orderings::default();
+        // Names of values are local to a function.
+        for function in ir.split("\ndefine ").skip(1) {
+            let body = function.split("\n}\n").next().unwrap_or("");
+            orderings.read_function(body);
+        }
+        orderings
+    }
+
+    /// Whether some store at this offset releases what was written before it.
+    pub fn release_at(&self, offset: u64) -> Finding {
+        self.find(offset, true)
+    }
+
+    /// Whether some load at this offset acquires what the other side released.
+    pub fn acquire_at(&self, offset: u64) -> Finding {
+        self.find(offset, false)
+    }
+
+    fn find(&self, offset: u64, stores: bool) -> Finding {
+        let strengths = || {
+            let here = self.accesses.iter().filter(|a| a.offset == offset && a.stores == stores);
+            here.map(|access| access.strength)
+        };
+        match strengths().max() {
+            Some(Strength::Ordered) => Finding::Ordered,
+            Some(weak) if !self.fences => Finding::TooWeak(weak),
+            _ => Finding::Undecided,
+        }
+    }
+
+    fn read_function(&mut self, body: &str) {
+        let mut addresses: HashMap<&str, Address> = HashMap::new();
+        for line in body.lines().map(str::trim) {
+            if line.starts_with("fence ") || line.contains(" asm ") {
+                self.fences = true;
+            }
+            if let Some((value, address)) = parse_address(line, &addresses) {
+                addresses.insert(value, address);
+            }
+            for (pointer, stores, strength) in accesses(line) {
+                let address = addresses.get(pointer).copied().unwrap_or(Address::BASE);
+                if let Address { offset: Some(offset), .. } = address {
+                    self.accesses.push(Access { offset, stores, strength });
+                }
+            }
+        }
+    }
+}
+
+/// A pointer as a constant distance from some base; nothing when the distance varies.
+#[derive(Clone, Copy)]
+struct Address {
+    offset: Option<u64>,
+}
+
+impl Address {
+    const BASE: Address = Address { offset: Some(0) };
+}
+
+/// `%p = getelementptr inbounds i8, ptr %base, i64 64`.
+fn parse_address<'a>(line: &'a str, known: &HashMap<&str, Address>) -> Option<(&'a str, Address)> {
+    let (value, rest) = line.split_once(" = ")?;
+    let rest = rest.strip_prefix("getelementptr ")?;
+    let (unit, rest) = rest.split_once(", ptr ")?;
+    let (base, index) = rest.split_once(", ")?;
+    let unit = match unit.rsplit(' ').next()? {
+        "i8" => Some(1),
+        "i16" => Some(2),
+        "i32" => Some(4),
+        "i64" | "ptr" => Some(8),
+        _ => None,
+    };
+    let index = index.split(", !").next()?;
+    let distance = index.strip_prefix("i64 ").and_then(|number| number.parse::<u64>().ok());
+    let before = known.get(base).copied().unwrap_or(Address::BASE).offset;
+    let offset = match (before, unit, distance) {
+        (Some(before), Some(unit), Some(distance)) => before.checked_add(unit * distance),
+        _ => None,
+    };
+    Some((value, Address { offset }))
+}
+
+/// The accesses of one instruction: pointer, whether it stores, how strong.
+fn accesses(line: &str) -> Vec<(&str, bool, Strength)> {
+    let operation = line.split_once(" = ").map_or(line, |(_, operation)| operation);
+    let word = operation.split(' ').next().unwrap_or("");
+    if !matches!(word, "load" | "store" | "atomicrmw" | "cmpxchg") {
+        return Vec::new();
+    }
+    let Some((_, rest)) = operation.rsplit_once("ptr %") else { return Vec::new() };
+    let start = operation.len() - rest.len() - 1;
+    let end = rest.find([',', ' ']).map_or(operation.len(), |at| start + 1 + at);
+    let pointer = &operation[start..end];
+    let strength = |ordered: &[&str]| {
+        let tail = &operation[end..];
+        if ordered.iter().any(|name| tail.contains(name)) {
+            Strength::Ordered
+        } else if operation.contains(" atomic ") || word.len() > 5 {
+            Strength::Relaxed
+        } else {
+            Strength::Plain
+        }
+    };
+    let (loads, stores) =
+        ([" acquire", " acq_rel", " seq_cst"], [" release", " acq_rel", " seq_cst"]);
+    match word {
+        "load" => vec![(pointer, false, strength(&loads))],
+        "store" => vec![(pointer, true, strength(&stores))],
+        _ => vec![(pointer, false, strength(&loads)), (pointer, true, strength(&stores))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module(ordering: &str) -> String {
+        format!(
+            "\ndefine void @push(ptr %self) {{\nstart:\n  %base = load ptr, ptr %self, align 8\n  \
+             %tail = getelementptr inbounds nuw i8, ptr %base, i64 64\n  \
+             store atomic i64 %next, ptr %tail {ordering}, align 8, !noalias !4\n  ret void\n}}\n"
+        )
+    }
+
+    #[test]
+    fn a_releasing_store_is_told_from_a_relaxed_one() {
+        assert_eq!(Orderings::parse(&module("release")).release_at(64), Finding::Ordered);
+        let relaxed = Orderings::parse(&module("monotonic"));
+        assert_eq!(relaxed.release_at(64), Finding::TooWeak(Strength::Relaxed));
+        assert_eq!(relaxed.release_at(192), Finding::Undecided);
+        assert_eq!(relaxed.acquire_at(64), Finding::Undecided);
+    }
+
+    #[test]
+    fn a_fence_leaves_it_undecided_and_so_does_a_varying_address() {
+        let fenced = module("monotonic").replace("  ret void", "  fence release\n  ret void");
+        assert_eq!(Orderings::parse(&fenced).release_at(64), Finding::Undecided);
+        let varying = module("monotonic").replace("i64 64", "i64 %index");
+        assert_eq!(Orderings::parse(&varying).release_at(64), Finding::Undecided);
+    }
+}

@@ -1,0 +1,221 @@
+//! Reads what the kernel says of a process: where it sleeps, what it maps, how much it has computed.
+//!
+//! A student's program is judged from outside, and `/proc` is the outside view that needs neither
+//! its cooperation nor a debugger: `/proc/PID/syscall` names the very word a process sleeps on.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::libc;
+use nix::unistd::Pid;
+
+/// What one thread is doing at the moment it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It is on a processor or ready to be, or it has just been woken.
+    Running,
+    /// It sleeps in `futex_wait` on the word at this virtual address.
+    Futex {
+        /// Virtual address of the word, in the thread's own address space.
+        address: u64,
+        /// Whether the wait ends by itself: only an untimed wait needs somebody else to end it.
+        timed: bool,
+        /// Whether the wait is a process-private one, which no other process can end.
+        private: bool,
+    },
+    /// It sleeps for a while (`nanosleep` and its kin).
+    Napping,
+    /// It waits for bytes on this descriptor.
+    Reading {
+        /// The descriptor's number.
+        descriptor: u64,
+    },
+    /// It is blocked in another system call, by number.
+    Other(i64),
+    /// It has ended, or it could not be looked at.
+    Gone,
+}
+
+/// One thread, looked at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// What it is doing.
+    pub doing: Doing,
+    /// How often it has gone to sleep of its own accord since it started.
+    pub sleeps: u64,
+}
+
+/// One line of `/proc/PID/maps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// First virtual address.
+    pub start: u64,
+    /// First virtual address behind it.
+    pub end: u64,
+    /// Permissions as the kernel prints them: `rw-s` is readable, writable and shared.
+    pub permissions: String,
+    /// Offset in the file, in bytes.
+    pub offset: u64,
+    /// The file, or a name like `[heap]`, or nothing.
+    pub path: String,
+}
+
+/// Looks at every thread of the process once.
+pub fn tasks(pid: Pid) -> Vec<Task> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    threads
+        .flatten()
+        .map(|thread| {
+            let path = thread.path();
+            let syscall = fs::read_to_string(path.join("syscall")).unwrap_or_default();
+            let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+            Task { doing: parse_syscall(&syscall), sleeps: voluntary_switches(&status) }
+        })
+        .collect()
+}
+
+/// Everything the process maps, in the order of its addresses; empty once it has ended.
+pub fn mappings(pid: Pid) -> Vec<Mapping> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.lines().filter_map(parse_mapping).collect()
+}
+
+/// How many descriptors the process has open.
+pub fn descriptors(pid: Pid) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map(Iterator::count).unwrap_or(0)
+}
+
+/// Processor time of all threads so far. Exact where the kernel keeps `schedstat`, else in steps
+/// of the clock tick (10 ms).
+pub fn cpu_time(pid: Pid) -> Duration {
+    let mut total = Duration::ZERO;
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return total };
+    for thread in threads.flatten() {
+        let path = thread.path();
+        let exact = fs::read_to_string(path.join("schedstat"))
+            .ok()
+            .and_then(|text| text.split_whitespace().next()?.parse().ok())
+            .map(Duration::from_nanos);
+        total += exact
+            .unwrap_or_else(|| ticks(&fs::read_to_string(path.join("stat")).unwrap_or_default()));
+    }
+    total
+}
+
+/// How long the process's main thread has been ready to run but had no processor: the machine's
+/// fault, not the program's. Zero where the kernel does not keep it.
+pub fn starved(pid: Pid) -> Duration {
+    fs::read_to_string(format!("/proc/{pid}/schedstat"))
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse().ok())
+        .map_or(Duration::ZERO, Duration::from_nanos)
+}
+
+/// Processes that carry `marker` in their environment, ours excepted: what a student's program
+/// started and left behind, even in a group of its own.
+pub fn with_environment(marker: &str) -> Vec<Pid> {
+    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
+    all.flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|&pid| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+                environ.split(|&byte| byte == 0).any(|v| v == marker.as_bytes())
+            })
+        })
+        .map(Pid::from_raw)
+        .collect()
+}
+
+/// When the process was started, in ticks since boot: with the pid it names a process for good.
+pub fn start_time(pid: Pid) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    after_name(&stat).nth(19)?.parse().ok()
+}
+
+fn parse_syscall(line: &str) -> Doing {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let hex = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| u64::from_str_radix(field.trim_start_matches("0x"), 16).ok())
+            .unwrap_or(0)
+    };
+    match fields.first() {
+        None => Doing::Gone,
+        Some(&"running") => Doing::Running,
+        Some(number) => match number.parse::<i64>() {
+            Ok(libc::SYS_futex) => Doing::Futex {
+                address: hex(1),
+                timed: hex(4) != 0,
+                private: hex(2) & libc::FUTEX_PRIVATE_FLAG as u64 != 0,
+            },
+            Ok(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) => Doing::Napping,
+            Ok(libc::SYS_read) => Doing::Reading { descriptor: hex(1) },
+            Ok(other) => Doing::Other(other),
+            Err(_) => Doing::Gone,
+        },
+    }
+}
+
+fn parse_mapping(line: &str) -> Option<Mapping> {
+    let mut fields = line.split_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?.to_owned();
+    let offset = u64::from_str_radix(fields.next()?, 16).ok()?;
+    let path = fields.skip(2).collect::<Vec<_>>().join(" ");
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        permissions,
+        offset,
+        path,
+    })
+}
+
+fn voluntary_switches(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+fn ticks(stat: &str) -> Duration {
+    // User and system time are fields 14 and 15 of the line, the 12th and 13th after the name.
+    let ticks: u64 = after_name(stat).skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The fields behind the program's name, which may itself hold spaces and brackets.
+fn after_name(stat: &str) -> impl Iterator<Item = &str> {
+    stat.rsplit(')').next().unwrap_or("").split_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_futex_wait_tells_its_word_its_timeout_and_its_scope() {
+        let line = "202 0x7f11a7a020c0 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f11\n";
+        let doing = Doing::Futex { address: 0x7f11_a7a0_20c0, timed: false, private: true };
+        assert_eq!(parse_syscall(line), doing);
+    }
+
+    #[test]
+    fn a_mapping_keeps_a_path_with_spaces_together() {
+        let line = "7f00-8f00 rw-s 00001000 00:1b 42 /dev/shm/a b (deleted)";
+        let mapping = parse_mapping(line).unwrap();
+        assert_eq!((mapping.start, mapping.end, mapping.offset), (0x7f00, 0x8f00, 0x1000));
+        assert_eq!(mapping.permissions, "rw-s");
+        assert_eq!(mapping.path, "/dev/shm/a b (deleted)");
+    }
+
+    #[test]
+    fn this_process_has_a_start_time_and_used_some_processor_time() {
+        let me = Pid::this();
+        assert!(start_time(me).unwrap() > 0);
+        assert!(!tasks(me).is_empty() && !mappings(me).is_empty());
+        assert!(cpu_time(me) > Duration::ZERO);
+    }
+}

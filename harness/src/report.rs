@@ -1,0 +1,4 @@
+//! Tells a record. Views are pure functions of it and run nothing.
+
+pub mod style;
+pub mod text;
