@@ -103,15 +103,15 @@ impl Segment {
         if !offset.is_multiple_of(align_of::<T>()) || align_of::<T>() > 4096 {
             return Err(LabError::OutOfRange);
         }
-        // SAFETY: `check` says that the offset lies in the mapping or at its end.
-        let start = unsafe { self.map.as_ptr().add(offset) };
+        // In bounds by `check`, so this addition wraps nowhere.
+        let start = self.map.as_ptr().wrapping_add(offset).cast::<T>();
         // SAFETY: Long enough: `check` says so. Aligned: a mapping begins at a page, and offset was
         // just tested. Others write here, in this process and in others, and `T: Shared` promises
         // that every bit pattern is valid and every change goes through an atomic or an UnsafeCell.
         // It lives as long as the mapping, which lives as long as `&self` (`remap` takes `&mut`).
         // An object that somebody shrinks under us ends the process with SIGBUS; it does not give
         // wrong memory.
-        Ok(unsafe { &*start.cast::<T>() })
+        Ok(unsafe { &*start })
     }
 
     /// Copies `bytes` to `offset` with Relaxed stores: whole words where the address allows, single

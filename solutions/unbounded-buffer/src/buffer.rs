@@ -22,8 +22,8 @@ const PAYLOAD: usize = SLOT_LEN - MAX_PAYLOAD;
 const POLL: Duration = Duration::from_millis(1);
 
 /// The object grows by its own length, so that growing stays rare, but never by more than this, so
-/// that what is reserved and not used stays small.
-const GROW_AT_MOST: usize = 1 << 20;
+/// that what is reserved and not used stays small. 64 KiB are a thousand messages.
+const GROW_AT_MOST: usize = 64 << 10;
 
 /// Consumed memory goes back in pieces of this many bytes: one system call for 512 messages, and a
 /// multiple of the page for every page up to 32 KiB.
