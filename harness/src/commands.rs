@@ -56,7 +56,7 @@ pub fn run(cli: Cli) -> Done {
         Some(Command::Reset { lab, yes }) => reset::reset(&course()?, &lab, yes),
         Some(Command::Solution { lab, give_up }) => solution::solution(&course()?, &lab, give_up),
         Some(Command::Clean { build, json }) => clean::clean(&course()?, build, json),
-        Some(Command::Doctor { json }) => doctor::doctor(&course()?, json),
+        Some(Command::Doctor { json }) => doctor::doctor(json),
     }
 }
 
