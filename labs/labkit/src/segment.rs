@@ -195,8 +195,8 @@ impl Segment {
         }
     }
 
-    /// Whether the prefix is one of this lab. Only asked when the state is no longer BUILDING: until
-    /// then a prefix of zeros is early, not wrong.
+    /// Whether the prefix is one of this lab. Only asked when the state is no longer BUILDING:
+    /// until then a prefix of zeros is early, not wrong.
     fn validate(&self, lab: Lab) -> Result<(), LabError> {
         let prefix = self.prefix();
         if prefix.magic.load(Relaxed) != lab.magic() {

@@ -1,5 +1,5 @@
-//! The bytes of a table of strings. Two programs that agree on this page understand each other; they
-//! need share nothing else, not even the language.
+//! The bytes of a table of strings. Two programs that agree on this page understand each other;
+//! they need share nothing else, not even the language.
 //!
 //! ```text
 //!    0 ┌────────────────────────────────────────────┐

@@ -52,16 +52,22 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes the object `name`, exactly `len` bytes long and with mode 0600 whatever the umask, maps
-    /// it, and fills in the prefix except for the state, which is BUILDING until
+    /// Makes the object `name`, exactly `len` bytes long and with mode 0600 whatever the umask,
+    /// maps it, and fills in the prefix except for the state, which is BUILDING until
     /// [`Segment::publish`].
     ///
-    /// Refuses a length below [`HEAP`] and a name that exists, and then changes nothing. If anything
-    /// fails after the name was made, the name is removed again.
+    /// Refuses a length below [`HEAP`] and a name that exists, and then changes nothing. If
+    /// anything fails after the name was made, the name is removed again.
     pub fn create(name: &Name, len: usize) -> Result<Segment, LabError> {
-        todo!(
-            "step hand-over: refuse, make, shape, map, write the prefix; remove the name on failure"
-        )
+        if len < HEAP {
+            return Err(LabError::TooSmall);
+        }
+        let fd = make_object(name)?;
+        // Step hand-over: from here on the name exists. What if one of the next lines fails?
+        shape_object(&fd, len)?;
+        let segment = map(&fd, len, Access::ReadWrite)?;
+        segment.write_prefix()?;
+        Ok(segment)
     }
 
     /// Opens a table that another process made, or is still making.
@@ -121,8 +127,8 @@ impl Segment {
         todo!("step mapping: store magic, version, total_len and creator")
     }
 
-    /// Whether the prefix is that of a table. Only asked when the state is no longer BUILDING: until
-    /// then a prefix of zeros is early, not wrong.
+    /// Whether the prefix is that of a table. Only asked when the state is no longer BUILDING:
+    /// until then a prefix of zeros is early, not wrong.
     fn validate(&self) -> Result<(), LabError> {
         todo!("step validation: magic, version, state, total_len")
     }
@@ -140,7 +146,7 @@ impl Drop for Segment {
 
 /// Makes a new object of length 0 under a name that nobody has.
 fn make_object(name: &Name) -> Result<OwnedFd, LabError> {
-    todo!("step exclusive: make the name, and refuse one that exists")
+    todo!("step object: make the object; step exclusive: and refuse a name that exists")
 }
 
 /// Gives a new object its mode and its length. All its bytes are zero then.
@@ -158,8 +164,8 @@ fn map(fd: &OwnedFd, len: usize, access: Access) -> Result<Segment, LabError> {
     todo!("step mapping: map `len` bytes of the object, shared, with the rights of `access`")
 }
 
-/// One look at the name. `Missing` and `NotReady` may pass with time. Every look begins at the name,
-/// since a creator that failed has removed its object, and the next one makes another.
+/// One look at the name. `Missing` and `NotReady` may pass with time. Every look begins at the
+/// name, since a creator that failed has removed its object, and the next one makes another.
 fn try_open(name: &Name, access: Access) -> Result<Segment, LabError> {
     todo!("step waiting: open, then length, then mapping, then state; each may be not there yet")
 }

@@ -45,12 +45,12 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes the object `name`, exactly `len` bytes long and with mode 0600 whatever the umask, maps
-    /// it, and fills in the prefix except for the state, which is BUILDING until
+    /// Makes the object `name`, exactly `len` bytes long and with mode 0600 whatever the umask,
+    /// maps it, and fills in the prefix except for the state, which is BUILDING until
     /// [`Segment::publish`].
     ///
-    /// Refuses a length below [`HEAP`] and a name that exists, and then changes nothing. If anything
-    /// fails after the name was made, the name is removed again.
+    /// Refuses a length below [`HEAP`] and a name that exists, and then changes nothing. If
+    /// anything fails after the name was made, the name is removed again.
     pub fn create(name: &Name, len: usize) -> Result<Segment, LabError> {
         if len < HEAP {
             return Err(LabError::TooSmall);
@@ -120,8 +120,8 @@ impl Segment {
     pub fn bytes(&self, offset: usize, len: usize) -> Result<&[AtomicU8], LabError> {
         let start = self.address(offset, len)?.cast::<AtomicU8>();
         // SAFETY: Long enough: `address` has compared offset + len with the length of the mapping,
-        // which is below isize::MAX. Aligned: bytes are everywhere. Who else writes, and how long it
-        // lives: as in `at`; an AtomicU8 is Shared.
+        // which is below isize::MAX. Aligned: bytes are everywhere. Who else writes, and how long
+        // it lives: as in `at`; an AtomicU8 is Shared.
         Ok(unsafe { slice::from_raw_parts(start, len) })
     }
 
@@ -162,8 +162,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Whether the prefix is that of a table. Only asked when the state is no longer BUILDING: until
-    /// then a prefix of zeros is early, not wrong.
+    /// Whether the prefix is that of a table. Only asked when the state is no longer BUILDING:
+    /// until then a prefix of zeros is early, not wrong.
     fn validate(&self) -> Result<(), LabError> {
         let prefix: &Prefix = self.at(0)?;
         if prefix.magic.load(Relaxed) != Lab::RawSegment.magic() {
@@ -222,14 +222,15 @@ fn map(fd: &OwnedFd, len: usize, access: Access) -> Result<Segment, LabError> {
         Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
     };
     let bytes = NonZeroUsize::new(len).ok_or(LabError::TooSmall)?;
-    // SAFETY: without MAP_FIXED the kernel chooses an address where nothing is, so no memory of this
-    // process changes. The descriptor may be closed afterwards: the mapping keeps the object.
+    // SAFETY: without MAP_FIXED the kernel chooses an address where nothing is, so no memory of
+    // this process changes. What may be done with the new memory is answered where it is done. The
+    // descriptor may be closed afterwards: the mapping keeps the object.
     let base = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, fd, 0) }?;
     Ok(Segment { base, len, access })
 }
 
-/// One look at the name. `Missing` and `NotReady` may pass with time. Every look begins at the name,
-/// since a creator that failed has removed its object, and the next one makes another.
+/// One look at the name. `Missing` and `NotReady` may pass with time. Every look begins at the
+/// name, since a creator that failed has removed its object, and the next one makes another.
 fn try_open(name: &Name, access: Access) -> Result<Segment, LabError> {
     let fd = open_object(name, access)?;
     let len = usize::try_from(fstat(&fd)?.st_size).expect("a length is never negative");
