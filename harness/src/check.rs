@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::bench::Bench;
 use crate::checks;
 use crate::course::{Lab, Step};
+use crate::machine;
 use crate::record::{Because, CheckRecord, Status, StepRecord};
 use crate::scene::Scene;
 use crate::verdict::{Outcome, Stop};
@@ -78,6 +79,11 @@ fn run(check: &Check, bench: &Bench) -> CheckRecord {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Err(Stop::Broken(format!("the check itself panicked: {text}")))
     });
+    let outcome = match outcome {
+        // A full file system kills a correct program too: that is no failure of the student's.
+        Err(Stop::Fail(_)) if machine::shm_is_full() => Err(Stop::Broken(machine::FULL.to_owned())),
+        outcome => outcome,
+    };
     CheckRecord::new(check, outcome, remarks, start.elapsed())
 }
 

@@ -11,6 +11,7 @@ pub mod course;
 pub mod diagnosis;
 pub mod exit_code;
 pub mod grading;
+pub mod machine;
 pub mod object;
 pub mod orderings;
 pub mod overlay;

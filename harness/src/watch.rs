@@ -128,7 +128,9 @@ impl Scene<'_> {
             Event::Ended(Exit::Code(101)) => match Panic::parse(&errors) {
                 Some(panic) if panic.message.starts_with("not yet implemented: step") => {
                     let text = panic.message.trim_start_matches("not yet implemented: ");
-                    return Stop::NotStarted(shown(text));
+                    return Stop::NotStarted(
+                        text.chars().filter(|c| !c.is_control()).take(240).collect(),
+                    );
                 }
                 Some(panic) => {
                     let seen = format!("{role} panics: {}", shown(&panic.message));

@@ -8,6 +8,7 @@ use crate::compile::Workshop;
 use crate::course::{Course, Lab};
 use crate::exit_code::{Blame, ExitCode};
 use crate::grading::{Order, Progress as Told};
+use crate::machine;
 use crate::progress::Progress;
 use crate::record::{Record, ResultKind};
 use crate::report::text::{Detail, report};
@@ -21,11 +22,7 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
     if arguments.whose.program.is_some() {
         one_lab(&labs, "--program").usage()?;
     }
-    if !Path::new(crate::cleanup::SHM_DIR).is_dir() {
-        let advice = "no /dev/shm on this machine\n  what to do: mount a tmpfs there (`mount -t tmpfs tmpfs /dev/shm`), \
-                      or use Linux; `cargo lab doctor` looks at the rest";
-        return Err(anyhow::anyhow!(advice)).broken();
-    }
+    machine::can_share_memory().broken()?;
     let origin = origin(&arguments.whose);
     // Everything is read before anything is built: a wrong folder costs no waiting.
     let mut submissions = Vec::new();

@@ -6,19 +6,16 @@ use std::process::Command;
 use std::thread::{available_parallelism, sleep};
 use std::time::{Duration, Instant};
 
-use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 
 use super::{Done, harness, say, say_json};
 use crate::cleanup::{self, SHM_DIR};
 use crate::compile;
 use crate::exit_code::ExitCode;
+use crate::machine;
 use crate::peer::{Peer, PeerError};
 use crate::procfs::{self, Doing};
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
-
-/// The labs need far less; below this a bulk message may not fit.
-const SMALLEST_SHM: u64 = 16 << 20;
 
 /// One thing that was looked at.
 #[derive(Serialize)]
@@ -49,7 +46,6 @@ pub(super) fn doctor(json: bool) -> Done {
         toolchain(),
         linker(),
         memory(),
-        room(),
         cores(),
         processes(&harness),
         leftovers(),
@@ -77,7 +73,12 @@ pub(super) fn doctor(json: bool) -> Done {
 fn finding(what: &'static str, result: Result<String, String>, fix: &'static str) -> Finding {
     match result {
         Ok(seen) => Finding { what, status: Health::Good, seen, fix: None },
-        Err(seen) => Finding { what, status: Health::Bad, seen, fix: Some(fix) },
+        Err(seen) => Finding {
+            what,
+            status: Health::Bad,
+            seen,
+            fix: Some(fix).filter(|fix| !fix.is_empty()),
+        },
     }
 }
 
@@ -109,27 +110,10 @@ fn linker() -> Finding {
 }
 
 fn memory() -> Finding {
-    let name = cleanup::fresh_name();
-    let result = std::fs::write(format!("{SHM_DIR}{name}"), b"x")
-        .map_err(|error| format!("{SHM_DIR} cannot be written: {error}"));
-    cleanup::remove_name(&name);
-    finding(
-        "shared memory",
-        result.map(|()| format!("{SHM_DIR} can be written")),
-        "mount a tmpfs at /dev/shm, with mode 1777",
-    )
-}
-
-fn room() -> Finding {
-    let fix = "make /dev/shm larger (Docker: --shm-size=64m) or free it: `ls -l /dev/shm`, `cargo lab clean`";
-    let result = statvfs(SHM_DIR)
-        .map_err(|error| format!("{SHM_DIR} cannot be looked at: {error}"))
-        .and_then(|stat| {
-            let free = stat.blocks_available() * stat.fragment_size();
-            let seen = format!("{} MiB free in {SHM_DIR}", free >> 20);
-            if free < SMALLEST_SHM { Err(seen) } else { Ok(seen) }
-        });
-    finding("room", result, fix)
+    let result = machine::can_share_memory().map_err(|error| format!("{error:#}"));
+    let room =
+        machine::shm_room().map_or_else(String::new, |bytes| format!(", {} MiB free", bytes >> 20));
+    finding("shared memory", result.map(|()| format!("{SHM_DIR} can be written{room}")), "")
 }
 
 fn cores() -> Finding {

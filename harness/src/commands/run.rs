@@ -19,6 +19,7 @@ use crate::report::style::{BAD, COMMAND, DIM, GOOD, OPEN, STRONG, paint};
 use crate::scene::{Actor, NAME, Scene, shown};
 use crate::submission::Submission;
 use crate::verdict::{Outcome, Stop};
+use crate::watch::{Event, Place};
 
 /// Width of a lane, in characters.
 const LANE: usize = 38;
@@ -157,18 +158,22 @@ fn race(scene: &mut Scene) -> Outcome<ExitCode> {
     let arguments = ["worker", NAME, "racy", "--gate"];
     let (a, b) = (scene.attach(&arguments)?, scene.attach(&arguments)?);
     headings(scene, a, b);
-    for (index, worker) in [a, b].into_iter().enumerate() {
-        scene.send(worker, b"\n");
-        // It stands at the gate when it sleeps on `go`; whatever else it does is told by its line.
-        scene.event(worker);
-        lane(index, "reads counter = 0, stands at the gate");
-    }
     let before = scene.object()?.u64(shop::COUNTER);
     for (index, worker) in [a, b].into_iter().enumerate() {
+        scene.send(worker, b"\n");
+        let event = scene.event(worker);
+        if !matches!(event, Event::Asleep(Place::Segment { offset: shop::GO, .. })) {
+            return Err(scene.explain(
+                worker,
+                "stops at the gate between its read and its write",
+                event,
+            ));
+        }
+        lane(index, &format!("reads counter = {before}, stands at the gate"));
+    }
+    for (index, worker) in [a, b].into_iter().enumerate() {
         scene.run(&["go", NAME])?;
-        let both = [a, b];
-        let line = scene.line(both[index], "goes through the gate and says so")?;
-        let _ = worker;
+        let line = scene.line(worker, "goes through the gate and says so")?;
         let value = scene.object()?.u64(shop::COUNTER);
         lane(index, &format!("writes counter = {value}, says `{}`", shown(&line)));
     }
