@@ -71,8 +71,10 @@ fn run(check: &Check, bench: &Bench) -> CheckRecord {
         let mut scene = Scene::new(bench)?;
         let outcome = (check.run)(&mut scene);
         remarks = scene.take_remarks();
-        outcome?;
-        scene.end()
+        // The scene is ended whatever came of it; what it left behind is told only if nothing else
+        // is wrong.
+        let left = scene.end();
+        outcome.and(left)
     }));
     let outcome = played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -161,6 +161,22 @@ impl Peer {
         from_hex(&answer).ok_or_else(|| PeerError::Died("no hex in its answer".into()))
     }
 
+    /// Stores the same byte `count` times.
+    pub fn fill(&mut self, offset: u64, count: u64, byte: u8) -> Asked {
+        self.ask(&format!("fill {offset} {count} {byte}")).map(drop)
+    }
+
+    /// Stores the same byte behind the end of the object, up to the end of its last page.
+    pub fn fill_rest(&mut self, byte: u8) -> Asked {
+        self.ask(&format!("fill-rest {byte}")).map(drop)
+    }
+
+    /// The bytes behind the end of the object, up to the end of its last page.
+    pub fn rest(&mut self) -> Asked<Vec<u8>> {
+        let answer = self.ask("rest")?;
+        from_hex(&answer).ok_or_else(|| PeerError::Died("no hex in its answer".into()))
+    }
+
     /// Initialises a semaphore with this value, shared between processes or not.
     pub fn sem_init(&mut self, offset: u64, value: u32, shared: bool) -> Asked {
         self.ask(&format!("sem-init {offset} {value} {}", u8::from(shared))).map(drop)

@@ -217,19 +217,29 @@ impl Scene<'_> {
         look
     }
 
-    /// The word of the first thread that sleeps in an untimed futex wait.
+    /// The word on which the program sleeps in an untimed futex wait. Of several threads the one
+    /// that sleeps in the segment counts: the others are the program's own affair, and a program of
+    /// which one thread waits for input and another for that thread waits for input.
     fn place(&self, actor: Actor) -> Option<Place> {
-        let (address, private) =
-            procfs::tasks(self.pid(actor)).iter().find_map(|task| match task.doing {
+        let tasks = procfs::tasks(self.pid(actor));
+        let mappings = self.mappings(actor);
+        let places: Vec<Place> = tasks
+            .iter()
+            .filter_map(|task| match task.doing {
                 Doing::Futex { address, timed: false, private } => Some((address, private)),
                 _ => None,
-            })?;
-        let mappings = self.mappings(actor);
-        let inside = mappings.iter().find(|m| (m.start..m.end).contains(&address));
-        Some(match inside {
-            Some(m) => Place::Segment { offset: address - m.start + m.offset, private },
-            None => Place::Elsewhere,
-        })
+            })
+            .map(|(address, private)| {
+                let inside = mappings.iter().find(|m| (m.start..m.end).contains(&address));
+                inside.map_or(Place::Elsewhere, |m| Place::Segment {
+                    offset: address - m.start + m.offset,
+                    private,
+                })
+            })
+            .collect();
+        let reads = tasks.iter().any(|task| task.doing == Doing::Reading { descriptor: 0 });
+        let segment = places.iter().find(|place| matches!(place, Place::Segment { .. }));
+        segment.or(if reads { None } else { places.first() }).copied()
     }
 
     fn at_deadline(&mut self, actor: Actor) -> Event {

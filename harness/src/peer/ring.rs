@@ -89,51 +89,102 @@ pub fn slot(peer: &mut Peer, index: u64) -> Asked<u64> {
     Ok(SLOTS + index % capacity * size)
 }
 
+/// What a process has taken before it enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// One of `empty`.
+    Empty,
+    /// One of `full`.
+    Full,
+}
+
 /// Puts one message in, waiting for a slot and for the lock.
 pub fn push(peer: &mut Peer, message: &[u8]) -> Asked {
-    wait(peer, EMPTY, "empty")?;
-    enter(peer)?;
-    let tail = peer.get64(TAIL)?;
-    let at = slot(peer, tail)?;
-    peer.write(at + 8, message)?;
-    peer.put64(at, message.len() as u64)?;
-    peer.put64(TAIL, tail + 1)?;
-    leave(peer)?;
-    peer.sem_post(FULL)
+    loop {
+        wait(peer, EMPTY, "empty")?;
+        enter(peer, Permit::Empty)?;
+        let (head, tail) = (peer.get64(HEAD)?, peer.get64(TAIL)?);
+        if tail.wrapping_sub(head) >= u64::from(peer.get32(CAPACITY)?) {
+            surplus(peer, &format!("`empty` gave a permit, but head is {head} and tail {tail}"))?;
+            continue;
+        }
+        let at = slot(peer, tail)?;
+        peer.write(at + 8, message)?;
+        peer.put64(at, message.len() as u64)?;
+        peer.put64(TAIL, tail + 1)?;
+        peer.sem_post(FULL)?;
+        return leave(peer);
+    }
 }
 
 /// Takes one message out, waiting for it; nothing at the end of the stream.
 pub fn pop(peer: &mut Peer) -> Asked<Option<Vec<u8>>> {
-    wait(peer, FULL, "full")?;
-    enter(peer)?;
-    let (head, tail) = (peer.get64(HEAD)?, peer.get64(TAIL)?);
-    if head == tail && peer.get32(prefix::STATE)? == prefix::CLOSED {
+    loop {
+        wait(peer, FULL, "full")?;
+        enter(peer, Permit::Full)?;
+        let (head, tail) = (peer.get64(HEAD)?, peer.get64(TAIL)?);
+        if head == tail {
+            if peer.get32(prefix::STATE)? == prefix::CLOSED {
+                peer.sem_post(FULL)?;
+                leave(peer)?;
+                return Ok(None);
+            }
+            surplus(peer, &format!("`full` gave a permit, but head and tail are both {head}"))?;
+            continue;
+        }
+        let at = slot(peer, head)?;
+        let len = peer.get64(at)?;
+        let room = u64::from(peer.get32(SLOT_SIZE)?) - 8;
+        if len > room {
+            peer.sem_post(FULL)?;
+            leave(peer)?;
+            return Err(PeerError::Refused(format!(
+                "slot {head} holds the length {len}, room is {room}"
+            )));
+        }
+        let message = peer.read(at + 8, len)?;
+        peer.put64(HEAD, head + 1)?;
+        peer.sem_post(EMPTY)?;
         leave(peer)?;
-        peer.sem_post(FULL)?;
-        return Ok(None);
+        return Ok(Some(message));
     }
-    let at = slot(peer, head)?;
-    let len = peer.get64(at)?;
-    let room = u64::from(peer.get32(SLOT_SIZE)?) - 8;
-    if len > room {
-        leave(peer)?;
-        return Err(PeerError::Refused(format!(
-            "slot {head} holds the length {len}, room is {room}"
-        )));
-    }
-    let message = peer.read(at + 8, len)?;
-    peer.put64(HEAD, head + 1)?;
-    leave(peer)?;
-    peer.sem_post(EMPTY)?;
-    Ok(Some(message))
 }
 
-/// Enters the critical section through the lock that the header names.
-pub fn enter(peer: &mut Peer) -> Asked {
-    if peer.get32(LOCK)? == 1 {
-        return peer.mutex_lock(ROBUST).map(drop);
+/// Leaves with a permit that the indices do not bear out. Behind the robust mutex a repair may have
+/// posted one too many, and the permit is dropped; behind the semaphore there is no such excuse.
+fn surplus(peer: &mut Peer, seen: &str) -> Asked {
+    let robust = peer.get32(LOCK)? == 1;
+    leave(peer)?;
+    if robust { Ok(()) } else { Err(PeerError::Refused(seen.to_owned())) }
+}
+
+/// Enters the critical section through the lock that the header names, with the permit `mine` in
+/// hand, and repairs what a holder that died there has left undone.
+pub fn enter(peer: &mut Peer, mine: Permit) -> Asked {
+    if peer.get32(LOCK)? != 1 {
+        return wait(peer, MUTEX, "mutex");
     }
-    wait(peer, MUTEX, "mutex")
+    if peer.mutex_lock(ROBUST)? {
+        // The peer has called it consistent already, because it does not die in between unless a
+        // check kills it there, and then the check does not look at what it left.
+        repair(peer, mine)?;
+    }
+    Ok(())
+}
+
+/// Posts what `full` and `empty` are short of, by the indices.
+fn repair(peer: &mut Peer, mine: Permit) -> Asked {
+    let messages = peer.get64(TAIL)?.wrapping_sub(peer.get64(HEAD)?);
+    let closed = peer.get32(prefix::STATE)? == prefix::CLOSED;
+    let free = u64::from(peer.get32(CAPACITY)?).saturating_sub(messages);
+    let wanted = [(FULL, messages + u64::from(closed), Permit::Full), (EMPTY, free, Permit::Empty)];
+    for (semaphore, wanted, permit) in wanted {
+        let there = peer.sem_value(semaphore)?.max(0) as u64 + u64::from(mine == permit);
+        for _missing in there..wanted {
+            peer.sem_post(semaphore)?;
+        }
+    }
+    Ok(())
 }
 
 /// Leaves the critical section.

@@ -18,6 +18,9 @@ use nix::unistd::ftruncate;
 
 use super::{from_hex, to_hex};
 
+/// The smallest page there is: a mapping has at least the rest of such a one.
+const PAGE: usize = 4096;
+
 /// Answers commands until the input ends. Never returns an error: each goes back as an answer.
 pub fn main() {
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
@@ -88,10 +91,26 @@ impl Memory {
         Ok(unsafe { AtomicU32::from_ptr(word) })
     }
 
-    fn u8(&self, offset: usize) -> Result<&AtomicU8, String> {
-        let byte = self.at(offset)?;
-        // SAFETY: as in `u64`.
-        Ok(unsafe { AtomicU8::from_ptr(byte) })
+    fn bytes(&self, offset: usize, count: usize) -> Result<&[AtomicU8], String> {
+        if count == 0 {
+            return Ok(&[]);
+        }
+        let first: *mut AtomicU8 = self.at(offset)?;
+        self.at::<u8>(offset.checked_add(count - 1).ok_or("the offset overflows")?)?;
+        // SAFETY: `at` checked the first byte and the last, and a mapping has no holes; atomics of
+        // one byte are always aligned and may be stored by anybody at any time; the slice lives no
+        // longer than `self`, which owns the mapping.
+        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+    }
+
+    /// The bytes behind the end of the object, as far as its last page is mapped: nobody's, and
+    /// who writes past the end of the object writes here.
+    fn rest(&self) -> &[AtomicU8] {
+        let count = self.len.next_multiple_of(PAGE) - self.len;
+        let first = self.base.as_ptr().cast::<AtomicU8>().wrapping_add(self.len);
+        // SAFETY: a mapping reaches to the end of its last page, which has memory as long as the
+        // object is not shortened; the rest is as in `bytes`.
+        unsafe { std::slice::from_raw_parts(first, count) }
     }
 
     fn semaphore(&self, offset: usize) -> Result<*mut libc::sem_t, String> {
@@ -152,17 +171,20 @@ fn obey(line: &str, slot: &mut Option<Memory>) -> Result<String, String> {
         "put64" => memory.u64(offset()?)?.store(number(2)?, SeqCst),
         "write" => {
             let bytes = from_hex(words.get(2).unwrap_or(&"")).ok_or("no hex digits")?;
-            for (index, byte) in bytes.into_iter().enumerate() {
-                memory.u8(offset()? + index)?.store(byte, SeqCst);
+            for (cell, byte) in memory.bytes(offset()?, bytes.len())?.iter().zip(bytes) {
+                cell.store(byte, SeqCst);
             }
         }
-        "read" => {
-            let start = offset()?;
-            let bytes: Result<Vec<u8>, String> = (start..start.saturating_add(number(2)? as usize))
-                .map(|index| Ok(memory.u8(index)?.load(SeqCst)))
-                .collect();
-            answer = to_hex(&bytes?);
+        "fill" => {
+            let (count, byte) = (number(2)? as usize, number(3)? as u8);
+            memory.bytes(offset()?, count)?.iter().for_each(|cell| cell.store(byte, SeqCst));
         }
+        "fill-rest" => {
+            let byte = number(1)? as u8;
+            memory.rest().iter().for_each(|cell| cell.store(byte, SeqCst));
+        }
+        "rest" => answer = to_hex(&load(memory.rest())),
+        "read" => answer = to_hex(&load(memory.bytes(offset()?, number(2)? as usize)?)),
         "sem-init" => {
             let semaphore = memory.semaphore(offset()?)?;
             let (value, shared) = (number(2)? as u32, number(3)? as i32);
@@ -213,6 +235,10 @@ fn obey(line: &str, slot: &mut Option<Memory>) -> Result<String, String> {
         other => return Err(format!("no command is called `{other}`")),
     }
     Ok(answer)
+}
+
+fn load(cells: &[AtomicU8]) -> Vec<u8> {
+    cells.iter().map(|cell| cell.load(SeqCst)).collect()
 }
 
 fn init_robust(mutex: *mut libc::pthread_mutex_t) -> Result<(), String> {

@@ -1,0 +1,11 @@
+//! The harness tried as its users try it: the real program, real processes, a real `/dev/shm`.
+
+mod cli;
+mod lab;
+mod machine;
+mod peer;
+mod programs;
+mod records;
+mod solutions;
+mod starters;
+mod tidy;

@@ -1,0 +1,34 @@
+//! A starter compiles, earns nothing, and is told as not written yet: never as a crash.
+
+use crate::lab::{LABS, lab, root};
+
+#[test]
+fn every_starter_is_not_started_in_every_step() {
+    for id in LABS {
+        let folder = root().join("harness/starters").join(id);
+        let finished = lab(&["check", id, "--submission", &folder.to_string_lossy(), "--json"]);
+        assert_eq!(finished.code, 1, "{id}: {}{}", finished.out, finished.err);
+        let record = &finished.records()[0];
+        assert_eq!(record["outcome"], "graded", "{id}: {record:#}");
+        assert_eq!(record["points"], 0, "{id}");
+        assert_eq!(record["bonus"], 0, "{id}");
+        let steps = record["steps"].as_array().expect("a record has steps");
+        assert!(steps.iter().any(|step| step["status"] == "not-started"), "{id}");
+        for step in steps {
+            let status = &step["status"];
+            assert!(status == "not-started" || status == "skipped", "{id}: {} is {status}: {step:#}", step["id"]);
+        }
+    }
+}
+
+#[test]
+fn the_starters_are_what_the_labs_hold() {
+    for id in LABS {
+        let pristine = root().join("harness/starters").join(id).join("src");
+        for entry in std::fs::read_dir(&pristine).expect("each lab has a starter").flatten() {
+            let lab = root().join("labs").join(id).join("src").join(entry.file_name());
+            let (one, other) = (std::fs::read(entry.path()).unwrap(), std::fs::read(&lab).unwrap());
+            assert!(one == other, "{} differs from its starter", lab.display());
+        }
+    }
+}
