@@ -41,6 +41,16 @@ impl Lazy {
     }
 }
 
+/// Waits for the thread: it works in a folder that is about to be used again or removed.
+impl Drop for Lazy {
+    fn drop(&mut self) {
+        let slot = self.thread.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(thread) = slot.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 impl Bench {
     /// The memory orderings the source wrote, as the compiler understood them.
     ///

@@ -30,3 +30,9 @@ pub fn words(lab: &str) -> &'static [(u64, &'static str)] {
         _ => &[],
     }
 }
+
+/// Whether some check of the lab reads the program's memory orderings, which takes the compiler two
+/// more runs.
+pub fn read_orderings(lab: &str) -> bool {
+    lab != "bounded-buffer"
+}
