@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 
 use crate::bench::{Bench, DEADLINE, Lazy};
@@ -69,9 +69,9 @@ impl Order<'_> {
     ///
     /// When the program cannot be read.
     pub fn grade_program(&self, program: &Path, tell: impl Fn(Progress<'_>)) -> Result<Record> {
-        let program = program.canonicalize().with_context(|| {
-            format!(
-                "the program {} cannot be read\n  what to do: name a program that exists",
+        let program = program.canonicalize().map_err(|error| {
+            anyhow!(
+                "the program {} cannot be read ({error})\n  what to do: name a program that exists",
                 program.display()
             )
         })?;

@@ -1,4 +1,5 @@
 //! Tells a record. Views are pure functions of it and run nothing.
 
+pub mod field_guide;
 pub mod style;
 pub mod text;

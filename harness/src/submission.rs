@@ -96,9 +96,9 @@ pub fn name_of(path: &Path) -> String {
 /// The folder of this lab's files in a folder that was handed in: itself, or `<lab>/`, or
 /// `labs/<lab>/`.
 fn handed_in(course: &Course, lab: &Lab, folder: &Path) -> Result<PathBuf> {
-    let meta = fs::symlink_metadata(folder).with_context(|| {
-        format!(
-            "the submission {} cannot be read\n  what to do: name a folder that exists",
+    let meta = fs::symlink_metadata(folder).map_err(|error| {
+        anyhow!(
+            "the submission {} cannot be read ({error})\n  what to do: name a folder that exists",
             folder.display()
         )
     })?;

@@ -15,7 +15,8 @@ pub(super) fn explain(code: Option<&str>) -> Done {
     };
     let entry = entry(code)
         .ok_or_else(|| {
-            let like = catalogue().map(|e| e.code.as_str()).max_by_key(|known| likeness(known, code)).unwrap_or("");
+            let closest = |known: &&str| (strsim::jaro_winkler(known, code) * 1e6) as u64;
+            let like = catalogue().map(|e| e.code.as_str()).max_by_key(closest).unwrap_or("");
             anyhow::anyhow!("no diagnosis has the code `{}`\n  did you mean: {like}\n  what to do: `cargo lab explain` lists them all", code.escape_debug())
         })
         .usage()?;
@@ -24,11 +25,4 @@ pub(super) fn explain(code: Option<&str>) -> Done {
     say(&format!("\n{} {}", paint(DIM, "usual cause:"), entry.likely));
     say(&format!("{} {}", paint(DIM, "in the field guide:"), paint(COMMAND, &entry.docs)));
     Ok(ExitCode::Passed)
-}
-
-/// How many pairs of neighbouring letters two codes share: enough to find a mistyped one.
-fn likeness(known: &str, typed: &str) -> usize {
-    let pairs = |text: &str| text.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
-    let typed = pairs(typed);
-    pairs(known).iter().filter(|pair| typed.contains(pair)).count()
 }

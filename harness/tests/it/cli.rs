@@ -12,7 +12,11 @@ use crate::lab::{LABS, command, copy_of_the_course, finish, lab, root};
 fn submission() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
-    fs::copy(root().join("harness/starters/race-condition/src/counter.rs"), folder.path().join("src/counter.rs")).unwrap();
+    fs::copy(
+        root().join("harness/starters/race-condition/src/counter.rs"),
+        folder.path().join("src/counter.rs"),
+    )
+    .unwrap();
     folder
 }
 
@@ -53,7 +57,8 @@ fn an_unknown_lab_step_code_or_command_is_a_usage_error_that_says_what_there_is(
 #[test]
 fn a_submission_that_is_not_one_is_refused_with_what_to_do() {
     let mut told = String::new();
-    let mut tell = |what: &str, folder: &Path| told += &format!("-- {what}\n{}\n", complaint(folder));
+    let mut tell =
+        |what: &str, folder: &Path| told += &format!("-- {what}\n{}\n", complaint(folder));
 
     tell("no such folder", Path::new("/nonexistent/folder"));
     let folder = tempfile::tempdir().unwrap();
@@ -79,7 +84,8 @@ fn a_submission_that_is_not_one_is_refused_with_what_to_do() {
     fs::write(folder.path().join("build.rs"), "fn main() {}").unwrap();
     tell("a foreign file", folder.path());
     let folder = submission();
-    fs::copy(root().join("labs/race-condition/Cargo.toml"), folder.path().join("Cargo.toml")).unwrap();
+    fs::copy(root().join("labs/race-condition/Cargo.toml"), folder.path().join("Cargo.toml"))
+        .unwrap();
     fs::write(folder.path().join("src/gate.rs"), "// mine now").unwrap();
     tell("a given file that was changed", folder.path());
     let folder = submission();
@@ -91,9 +97,20 @@ fn a_submission_that_is_not_one_is_refused_with_what_to_do() {
 #[test]
 fn a_whole_lab_folder_with_the_given_files_unchanged_is_a_submission() {
     let folder = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new("cp").arg("-a").arg(root().join("labs/race-condition")).arg(folder.path()).status().unwrap();
+    let status = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(root().join("labs/race-condition"))
+        .arg(folder.path())
+        .status()
+        .unwrap();
     assert!(status.success());
-    let finished = lab(&["check", "race-condition", "--submission", &folder.path().to_string_lossy(), "--json"]);
+    let finished = lab(&[
+        "check",
+        "race-condition",
+        "--submission",
+        &folder.path().to_string_lossy(),
+        "--json",
+    ]);
     assert_eq!(finished.code, 1, "{}", finished.err);
     assert_eq!(finished.records()[0]["outcome"], "graded");
 }
@@ -138,7 +155,10 @@ fn a_pipe_gets_no_colours_and_a_terminal_that_wants_none_neither() {
 #[test]
 fn a_reader_that_goes_away_is_no_crash() {
     let mut command = command();
-    command.args(["explain"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+        .args(["explain"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();

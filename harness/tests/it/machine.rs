@@ -7,14 +7,18 @@ use crate::lab::{command, finish, lab, root};
 /// Runs a shell command in a mount namespace of its own, where `/dev` may be changed.
 fn in_own_mounts(prepare: &str, arguments: &str) -> Option<crate::lab::Finished> {
     // Where the system refuses such a namespace (a plain container), this cannot be tried.
-    let possible = Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
+    let possible =
+        Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
     if !possible {
         eprintln!("not tried: no mount namespace can be made here");
         return None;
     }
     let mut command = Command::new("unshare");
     let harness = command_path();
-    command.current_dir(root()).args(["-rm", "sh", "-c"]).arg(format!("{prepare} && {harness} {arguments}"));
+    command
+        .current_dir(root())
+        .args(["-rm", "sh", "-c"])
+        .arg(format!("{prepare} && {harness} {arguments}"));
     Some(finish(command))
 }
 
@@ -24,7 +28,11 @@ fn command_path() -> String {
 
 #[test]
 fn without_dev_shm_nothing_is_judged() {
-    let Some(finished) = in_own_mounts("mount -t tmpfs none /dev", "check race-condition --solution") else { return };
+    let Some(finished) =
+        in_own_mounts("mount -t tmpfs none /dev", "check race-condition --solution")
+    else {
+        return;
+    };
     assert_eq!(finished.code, 3, "{}", finished.err);
     assert!(finished.err.contains("there is no /dev/shm"), "{}", finished.err);
     assert!(finished.err.contains("what to do"), "{}", finished.err);
@@ -71,7 +79,11 @@ fn doctor_finds_this_machine_fit() {
     let finished = lab(&["doctor", "--json"]);
     assert_eq!(finished.code, 0, "{}", finished.out);
     let findings: Vec<serde_json::Value> = serde_json::from_str(&finished.out).unwrap();
-    assert!(findings.iter().any(|finding| finding["what"] == "two processes" && finding["status"] == "good"));
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["what"] == "two processes" && finding["status"] == "good")
+    );
 }
 
 /// Ctrl-C in the middle of a check ends every process of it and removes every name.
@@ -82,8 +94,15 @@ fn an_interrupted_check_leaves_nothing_behind() {
     use std::time::{Duration, Instant};
 
     // It must be built before, or the signal would find cargo at work.
-    assert_eq!(lab(&["check", "bounded-buffer", "--solution", "--step", "create", "--json"]).code, 0);
-    let mut child = command().args(["check", "bounded-buffer", "--solution", "--repeat", "1000"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    assert_eq!(
+        lab(&["check", "bounded-buffer", "--solution", "--step", "create", "--json"]).code,
+        0
+    );
+    let mut child = command()
+        .args(["check", "bounded-buffer", "--solution", "--repeat", "1000"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let start = Instant::now();
     while crate::lab::names_of(child.id()).is_empty() {
         assert!(start.elapsed() < Duration::from_secs(120), "it never set a stage");

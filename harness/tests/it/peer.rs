@@ -48,7 +48,9 @@ fn dump(object: &Object, len: usize) -> String {
 
 #[test]
 fn a_table_goes_from_peer_to_peer() {
-    let mut pair = Pair::new(|peer, name| table::create(peer, name, 4096, &[b"one\n", b"", b"two\n"]).unwrap());
+    let mut pair = Pair::new(|peer, name| {
+        table::create(peer, name, 4096, &[b"one\n", b"", b"two\n"]).unwrap()
+    });
     assert_eq!(table::get(&mut pair.other, 0).unwrap(), b"one\n");
     assert_eq!(table::get(&mut pair.other, 1).unwrap(), b"");
     assert_eq!(table::get(&mut pair.other, 2).unwrap(), b"two\n");

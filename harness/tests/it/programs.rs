@@ -14,7 +14,13 @@ use crate::lab::{lab, root};
 fn compile(name: &str, folder: &TempDir) -> PathBuf {
     let source = root().join("harness/tests/programs").join(name).with_extension("c");
     let program = folder.path().join(name);
-    let output = Command::new("cc").args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(&source).arg("-pthread").output().expect("there is a C compiler");
+    let output = Command::new("cc")
+        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .arg("-pthread")
+        .output()
+        .expect("there is a C compiler");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     program
 }
@@ -23,7 +29,8 @@ fn compile(name: &str, folder: &TempDir) -> PathBuf {
 fn a_program_in_c_from_the_wire_format_alone_gets_full_marks() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile("bounded_buffer", &folder);
-    let finished = lab(&["check", "bounded-buffer", "--program", &program.to_string_lossy(), "--json"]);
+    let finished =
+        lab(&["check", "bounded-buffer", "--program", &program.to_string_lossy(), "--json"]);
     assert_eq!(finished.code, 0, "{}{}", finished.out, finished.err);
     assert_eq!(finished.records()[0]["points"], 100);
     assert_eq!(finished.records()[0]["bonus"], 10);
@@ -35,7 +42,15 @@ fn judge(script: &str) -> Value {
     let program = folder.path().join("program");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let finished = lab(&["check", "race-condition", "--program", &program.to_string_lossy(), "--step", "lost-update", "--json"]);
+    let finished = lab(&[
+        "check",
+        "race-condition",
+        "--program",
+        &program.to_string_lossy(),
+        "--step",
+        "lost-update",
+        "--json",
+    ]);
     assert_eq!(finished.code, 1, "{}{}", finished.out, finished.err);
     finished.records().remove(0)
 }
@@ -55,7 +70,9 @@ fn a_program_that_does_nothing_earns_nothing() {
 
 #[test]
 fn a_program_that_prints_what_it_thinks_we_want_earns_nothing() {
-    let record = judge("echo attached; while read -r line; do echo done; done; echo 'test result: ok. 9 passed'");
+    let record = judge(
+        "echo attached; while read -r line; do echo done; done; echo 'test result: ok. 9 passed'",
+    );
     assert_eq!(record["points"], 0, "{record:#}");
 }
 

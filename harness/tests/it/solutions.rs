@@ -20,7 +20,11 @@ fn every_solution_runs_side_by_side() {
     for id in LABS {
         let finished = lab(&["run", id, "--solution"]);
         assert_eq!(finished.code, 0, "{id}: {}{}", finished.out, finished.err);
-        let wanted = if id == "race-condition" { "from 0 to 1: an update is lost" } else { "92 bytes in, 92 bytes out: what came out is what went in" };
+        let wanted = if id == "race-condition" {
+            "from 0 to 1: an update is lost"
+        } else {
+            "92 bytes in, 92 bytes out: what came out is what went in"
+        };
         assert!(finished.out.contains(wanted), "{id}: {}", finished.out);
     }
 }

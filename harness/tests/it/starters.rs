@@ -16,7 +16,11 @@ fn every_starter_is_not_started_in_every_step() {
         assert!(steps.iter().any(|step| step["status"] == "not-started"), "{id}");
         for step in steps {
             let status = &step["status"];
-            assert!(status == "not-started" || status == "skipped", "{id}: {} is {status}: {step:#}", step["id"]);
+            assert!(
+                status == "not-started" || status == "skipped",
+                "{id}: {} is {status}: {step:#}",
+                step["id"]
+            );
         }
     }
 }

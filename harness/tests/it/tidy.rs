@@ -43,7 +43,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
         fenced ^= line.starts_with("```");
         if let Some(heading) = line.strip_prefix('#').filter(|_| !fenced) {
             let heading = heading.trim_start_matches('#').trim().to_lowercase();
-            let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            let kept =
+                heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
             anchors.insert(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
         }
     }
@@ -53,11 +54,16 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn assert_anchor(link: &str) {
     let (path, anchor) = link.split_once('#').unwrap_or_else(|| panic!("{link} has no anchor"));
     let text = read(&root().join(path));
-    assert!(anchors(&text).contains(anchor), "{link} leads nowhere; there are {:?}", anchors(&text));
+    assert!(
+        anchors(&text).contains(anchor),
+        "{link} leads nowhere; there are {:?}",
+        anchors(&text)
+    );
 }
 
 fn student_files(lab: &Lab) -> impl Iterator<Item = (PathBuf, PathBuf)> {
-    let (labs, solutions) = (root().join("labs").join(&lab.id), root().join("solutions").join(&lab.id));
+    let (labs, solutions) =
+        (root().join("labs").join(&lab.id), root().join("solutions").join(&lab.id));
     lab.student_files.clone().into_iter().map(move |file| (labs.join(&file), solutions.join(&file)))
 }
 
@@ -72,7 +78,12 @@ fn every_lab_is_worth_100_points_and_every_step_has_hints_and_a_place_to_read() 
             assert_anchor(&step.docs);
             for need in &step.needs {
                 let before = lab.steps.iter().position(|other| other.id == *need);
-                assert!(before.is_some_and(|at| at < index), "{} {} needs {need}, which is not before it", lab.id, step.id);
+                assert!(
+                    before.is_some_and(|at| at < index),
+                    "{} {} needs {need}, which is not before it",
+                    lab.id,
+                    step.id
+                );
             }
         }
     }
@@ -86,10 +97,20 @@ fn every_step_has_a_check_and_every_check_a_step() {
         for check in table {
             assert!(lab.step(check.step).is_some(), "{}: {} is of no step", lab.id, check.id);
             assert!(ids.insert(check.id), "{}: {} twice", lab.id, check.id);
-            assert!(!check.title.ends_with('.') && !check.title.is_empty(), "{}: {}", lab.id, check.title);
+            assert!(
+                !check.title.ends_with('.') && !check.title.is_empty(),
+                "{}: {}",
+                lab.id,
+                check.title
+            );
         }
         for step in &lab.steps {
-            assert!(table.iter().any(|check| check.step == step.id), "{}: nothing checks {}", lab.id, step.id);
+            assert!(
+                table.iter().any(|check| check.step == step.id),
+                "{}: nothing checks {}",
+                lab.id,
+                step.id
+            );
         }
     }
 }
@@ -100,8 +121,15 @@ fn every_todo_of_a_starter_names_a_step_and_no_solution_has_one() {
         for (starter, solution) in student_files(lab) {
             for (at, _) in read(&starter).match_indices("todo!(") {
                 let text = &read(&starter)[at..];
-                let id = text.split_once("\"step ").and_then(|(_, rest)| rest.split_once(':')).map_or("", |(id, _)| id);
-                assert!(lab.step(id).is_some(), "{}: a todo! names the step `{id}`", starter.display());
+                let id = text
+                    .split_once("\"step ")
+                    .and_then(|(_, rest)| rest.split_once(':'))
+                    .map_or("", |(id, _)| id);
+                assert!(
+                    lab.step(id).is_some(),
+                    "{}: a todo! names the step `{id}`",
+                    starter.display()
+                );
             }
             assert!(!read(&solution).contains("todo!"), "{}", solution.display());
         }
@@ -115,9 +143,14 @@ fn a_solution_keeps_the_starters_signatures_and_promises() {
             let solved = read(&solution);
             let mut lines = solved.lines().map(str::trim);
             let text = read(&starter);
-            let kept = |line: &&str| ["pub ", "///", "#[repr"].iter().any(|start| line.starts_with(start));
+            let kept =
+                |line: &&str| ["pub ", "///", "#[repr"].iter().any(|start| line.starts_with(start));
             for line in text.lines().map(str::trim).filter(kept) {
-                assert!(lines.any(|solved| solved == line), "{} lacks, in its order: {line}", solution.display());
+                assert!(
+                    lines.any(|solved| solved == line),
+                    "{} lacks, in its order: {line}",
+                    solution.display()
+                );
             }
         }
     }
@@ -167,7 +200,11 @@ fn links_between_documents_lead_somewhere() {
             let target = if path.is_empty() { document.clone() } else { folder.join(path) };
             assert!(target.exists(), "{} links to {link}", document.display());
             if !anchor.is_empty() && target.extension().is_some_and(|e| e == "md") {
-                assert!(anchors(&read(&target)).contains(anchor), "{} links to {link}", document.display());
+                assert!(
+                    anchors(&read(&target)).contains(anchor),
+                    "{} links to {link}",
+                    document.display()
+                );
             }
         }
     }
