@@ -115,6 +115,11 @@ impl Ticker {
         }
     }
 
+    /// As `tell`, for work so long that a log wants to know of it too.
+    fn announce(&self, text: &str) {
+        if self.on { self.tell(text) } else { anstream::eprintln!("{text}") }
+    }
+
     fn clear(&self) {
         if self.on {
             let _ = write!(anstream::stderr(), "\r\x1b[2K");

@@ -86,6 +86,28 @@ impl Submission {
     }
 }
 
+/// The labs that a folder with a folder a lab holds.
+///
+/// # Errors
+///
+/// When there is none: a folder with bare files does not say of which lab they are.
+pub fn labs_in<'a>(course: &'a Course, folder: &Path) -> Result<Vec<&'a Lab>> {
+    let holds = |lab: &&Lab| {
+        folder.join(&lab.id).is_dir() || folder.join("labs").join(&lab.id).is_dir()
+    };
+    let labs: Vec<&Lab> = course.labs.iter().filter(holds).collect();
+    if labs.is_empty() {
+        let all: Vec<&str> = course.labs.iter().map(|lab| lab.id.as_str()).collect();
+        bail!(
+            "{} has no folder named after a lab, so it does not say which lab it is\n  \
+             what to do: name the lab, as in `cargo lab check LAB --submission {0}`, LAB being one of {}",
+            folder.display(),
+            all.join(", ")
+        );
+    }
+    Ok(labs)
+}
+
 /// The last part of a path, for a record.
 pub fn name_of(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -12,10 +12,13 @@ use crate::machine;
 use crate::progress::Progress;
 use crate::record::{Record, ResultKind};
 use crate::report::text::{Detail, report};
-use crate::submission::{Origin, Submission};
+use crate::submission::{Origin, Submission, labs_in};
 
 pub(super) fn check(course: &Course, arguments: &Check) -> Done {
-    let labs = course.chosen(&arguments.labs).usage()?;
+    let labs = match &arguments.whose.submission {
+        Some(folder) if arguments.labs.is_empty() => labs_in(course, folder).usage()?,
+        _ => course.chosen(&arguments.labs).usage()?,
+    };
     if let Some(step) = &arguments.step {
         one_lab(&labs, "--step").usage()?.known_step(step).usage()?;
     }
@@ -42,7 +45,7 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
                 Order { course, lab, step: arguments.step.as_deref(), harness: harness.clone() };
             let record = match (&arguments.whose.program, submissions.get(index)) {
                 (None, Some(submission)) => {
-                    let tell = |text: &str| ticker.tell(&format!("{}: {text}", lab.id));
+                    let tell = |text: &str| ticker.announce(text);
                     let workshop = Workshop::open(course, &origin, tell).broken()?;
                     order.grade(&workshop, submission, |told| show(&ticker, lab, &told)).broken()?
                 }

@@ -48,7 +48,7 @@ pub(super) fn run(course: &Course, arguments: &Run) -> Done {
             let origin = origin(&arguments.whose);
             let submission = Submission::collect(course, lab, &origin).usage()?;
             let ticker = Ticker::new();
-            let workshop = Workshop::open(course, &origin, |text| ticker.tell(text)).broken()?;
+            let workshop = Workshop::open(course, &origin, |text| ticker.announce(text)).broken()?;
             ticker.tell(&format!("{}: building", lab.id));
             match workshop.build(course, lab, &submission).broken()? {
                 Built::Program(program) => return play(lab, &program, &text),

@@ -92,27 +92,24 @@ fn a_submission_that_is_not_one_is_refused_with_what_to_do() {
     symlink("/etc", folder.path().join("etc")).unwrap();
     tell("a link beside the files", folder.path());
     insta::assert_snapshot!(told);
+
+    let finished = lab(&["check", "--submission", "/usr"]);
+    assert_eq!(finished.code, 2);
+    assert!(finished.err.contains("does not say which lab it is"), "{}", finished.err);
 }
 
 #[test]
 fn a_whole_lab_folder_with_the_given_files_unchanged_is_a_submission() {
     let folder = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new("cp")
-        .arg("-a")
-        .arg(root().join("labs/race-condition"))
-        .arg(folder.path())
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let finished = lab(&[
-        "check",
-        "race-condition",
-        "--submission",
-        &folder.path().to_string_lossy(),
-        "--json",
-    ]);
+    let mut cp = std::process::Command::new("cp");
+    cp.arg("-a").arg(root().join("labs/race-condition")).arg(folder.path());
+    assert!(cp.status().unwrap().success());
+    let finished = lab(&["check", "--submission", &folder.path().to_string_lossy(), "--json"]);
     assert_eq!(finished.code, 1, "{}", finished.err);
-    assert_eq!(finished.records()[0]["outcome"], "graded");
+    let records = finished.records();
+    assert_eq!(records.len(), 1, "only the lab that is there");
+    assert_eq!(records[0]["lab"], "race-condition");
+    assert_eq!(records[0]["outcome"], "graded");
 }
 
 #[test]

@@ -49,7 +49,8 @@ fn judge_all(cases: &[Case], judge: impl Fn(&Case) -> Result<(), String> + Sync)
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Relaxed)) {
                     if let Err(why) = judge(case) {
-                        let name = case.folder.strip_prefix(root()).unwrap_or(&case.folder).display();
+                        let name =
+                            case.folder.strip_prefix(root()).unwrap_or(&case.folder).display();
                         wrong.lock().unwrap().push(format!("{name}: {why}"));
                     }
                 }
@@ -63,10 +64,19 @@ fn judge_all(cases: &[Case], judge: impl Fn(&Case) -> Result<(), String> + Sync)
 #[test]
 fn every_wrong_submission_is_caught_by_the_named_check_with_the_named_cause() {
     judge_all(&cases("wrong"), |case| {
-        let text = fs::read_to_string(case.folder.join("expect.toml")).map_err(|e| e.to_string())?;
+        let text =
+            fs::read_to_string(case.folder.join("expect.toml")).map_err(|e| e.to_string())?;
         let expect: Expect = toml::from_str(&text).map_err(|error| error.to_string())?;
         let folder = case.folder.join("files");
-        let arguments = ["check", case.lab, "--submission", &folder.to_string_lossy(), "--step", &expect.step, "--json"];
+        let arguments = [
+            "check",
+            case.lab,
+            "--submission",
+            &folder.to_string_lossy(),
+            "--step",
+            &expect.step,
+            "--json",
+        ];
         let finished = lab(&arguments);
         if finished.code != 1 {
             return Err(format!("exit {}: {}{}", finished.code, finished.out, finished.err));
@@ -76,7 +86,13 @@ fn every_wrong_submission_is_caught_by_the_named_check_with_the_named_cause() {
         let checks = steps.iter().flat_map(|step| step["checks"].as_array().unwrap());
         let failed: Vec<String> = checks
             .filter(|check| check["status"] == "failed")
-            .map(|check| format!("{} {}", check["id"].as_str().unwrap(), check["diagnosis"]["code"].as_str().unwrap()))
+            .map(|check| {
+                format!(
+                    "{} {}",
+                    check["id"].as_str().unwrap(),
+                    check["diagnosis"]["code"].as_str().unwrap()
+                )
+            })
             .collect();
         let wanted = format!("{} {}", expect.check, expect.code);
         if failed.first() == Some(&wanted) {
@@ -89,8 +105,18 @@ fn every_wrong_submission_is_caught_by_the_named_check_with_the_named_cause() {
 #[test]
 fn every_right_submission_gets_full_marks() {
     judge_all(&cases("right"), |case| {
-        let arguments = ["check", case.lab, "--submission", &case.folder.join("files").to_string_lossy(), "--json"];
+        let arguments = [
+            "check",
+            case.lab,
+            "--submission",
+            &case.folder.join("files").to_string_lossy(),
+            "--json",
+        ];
         let finished = lab(&arguments);
-        if finished.code == 0 { Ok(()) } else { Err(format!("exit {}: {}{}", finished.code, finished.out, finished.err)) }
+        if finished.code == 0 {
+            Ok(())
+        } else {
+            Err(format!("exit {}: {}{}", finished.code, finished.out, finished.err))
+        }
     });
 }
