@@ -11,14 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 
 use crate::cleanup;
 use crate::course::{Course, Lab};
-use crate::orderings::Orderings;
+use crate::orderings::{Orderings, PART};
 use crate::overlay;
 use crate::peer::to_hex;
+use crate::procfs;
 use crate::submission::{Origin, Submission};
 
 /// The profile of every graded program, defined in the root manifest.
@@ -39,7 +42,7 @@ pub struct Workshop {
     folder: PathBuf,
     /// A submission of somebody else's gets a workshop of its own, which goes with it.
     fleeting: bool,
-    _lock: Flock<fs::File>,
+    _lock: Option<Flock<fs::File>>,
 }
 
 impl Workshop {
@@ -57,7 +60,13 @@ impl Workshop {
             Origin::Folder(_) => format!("folder-{}", std::process::id()),
         };
         let folder = course.build_folder().join(&name);
-        let lock = lock(&course.build_folder(), &name)?;
+        let fleeting = matches!(origin, Origin::Folder(_));
+        // What is ours alone needs no lock.
+        let lock = if fleeting { None } else { Some(lock(&course.build_folder(), &name, &tell)?) };
+        if fleeting {
+            remove_abandoned(&course.build_folder());
+            cleanup::watch_folder(&folder);
+        }
         // A workshop that grew from another seed is of another time.
         let origin_file = folder.join("seed");
         let grown_from = fs::read_to_string(&origin_file).unwrap_or_default();
@@ -69,10 +78,6 @@ impl Workshop {
                 &fs::read(seed.join("tree/Cargo.lock"))?,
             )?;
             overlay::put(&origin_file, seed.display().to_string().as_bytes())?;
-        }
-        let fleeting = matches!(origin, Origin::Folder(_));
-        if fleeting {
-            cleanup::watch_folder(&folder);
         }
         Ok(Workshop { course_root: course.root.clone(), folder, fleeting, _lock: lock })
     }
@@ -112,21 +117,26 @@ impl Workshop {
         let (kept, hash) = (folder.join("ir"), submission.sha256());
         let seed_target = self.folder.join("target");
         let target = folder.join("target");
-        let runs: Vec<Command> = [vec!["--lib"], vec!["--bin", &lab.id]]
-            .into_iter()
-            .map(|what| {
-                let mut cargo = self.cargo("rustc", &target);
-                cargo.args(["--package", &lab.id]).args(what);
-                cargo.args(["--", "--emit=llvm-ir", "-Copt-level=2", "-Ccodegen-units=1"]);
-                cargo
-            })
-            .collect();
+        // Without the flag of the last run, a small function is only in the code of its callers.
+        let runs: Vec<Command> = [
+            vec!["--lib", "--"],
+            vec!["--bin", &lab.id, "--"],
+            vec!["--lib", "--", "-Clink-dead-code"],
+        ]
+        .into_iter()
+        .map(|what| {
+            let mut cargo = self.cargo("rustc", &target);
+            cargo.args(["--package", &lab.id]).args(what);
+            cargo.args(["--emit=llvm-ir", "-Copt-level=2", "-Ccodegen-units=1"]);
+            cargo
+        })
+        .collect();
         move || {
             if let Some(ir) = fs::read_to_string(&kept)
                 .ok()
                 .and_then(|text| text.strip_prefix(&hash).map(str::to_owned))
             {
-                return Ok(Orderings::parse(&ir));
+                return Ok(Orderings::of_parts(&ir));
             }
             let mut ir = String::new();
             if !target.exists() {
@@ -140,12 +150,13 @@ impl Workshop {
                 if !output.status.success() {
                     return Err("the compiler did not give its intermediate code".to_owned());
                 }
+                ir += PART;
                 for file in llvm_files(&target) {
                     ir += &fs::read_to_string(file).unwrap_or_default();
                 }
             }
             let _ = overlay::put(&kept, format!("{hash}{ir}").as_bytes());
-            Ok(Orderings::parse(&ir))
+            Ok(Orderings::of_parts(&ir))
         }
     }
 
@@ -213,7 +224,7 @@ fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
     if done.exists() {
         return Ok(folder);
     }
-    let _lock = lock(&course.build_folder(), "seed")?;
+    let _lock = lock(&course.build_folder(), "seed", tell)?;
     if done.exists() {
         return Ok(folder);
     }
@@ -319,13 +330,31 @@ fn cargo_failed(words: &str) -> anyhow::Error {
 }
 
 /// Held by one process at a time; the file stays, the lock goes with the process.
-fn lock(folder: &Path, name: &str) -> Result<Flock<fs::File>> {
+fn lock(folder: &Path, name: &str, tell: &impl Fn(&str)) -> Result<Flock<fs::File>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(format!("{name}.lock"));
     let file =
         fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, error)| anyhow!("cannot lock {}: {error}", path.display()))
+    let told = |error| anyhow!("cannot lock {}: {error}", path.display());
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((file, Errno::EWOULDBLOCK)) => {
+            tell("another `cargo lab` is at work here; waiting for it");
+            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| told(error))
+        }
+        Err((_, error)) => Err(told(error)),
+    }
+}
+
+/// Removes workshops of single submissions whose process was killed.
+fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("folder-")?.parse().ok());
+        if pid.is_some_and(|pid| procfs::start_time(Pid::from_raw(pid)).is_none()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Copies a folder with all times and modes, which cargo compares.

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::statvfs;
 
 use crate::cleanup::{self, SHM_DIR};
+use crate::peer::Peer;
+use crate::procfs::{self, Doing};
 
 /// The labs' objects stay far below this; with less room a correct program can die of SIGBUS.
 const SMALLEST_ROOM: u64 = 8 << 20;
@@ -22,6 +24,24 @@ pub fn shm_room() -> Option<u64> {
 /// Whether too little room is left for a verdict.
 pub fn shm_is_full() -> bool {
     shm_room().is_some_and(|room| room < SMALLEST_ROOM)
+}
+
+/// Proves that the kernel shows what a process of ours is doing: without that a sleeping program
+/// cannot be told from a working one.
+///
+/// # Errors
+///
+/// What is wrong, and what to do.
+pub fn can_watch_processes(harness: &Path) -> Result<()> {
+    let peer = Peer::start(harness).context("no process can be started")?;
+    let seen = procfs::tasks(peer.pid());
+    if seen.is_empty() || seen.iter().any(|task| task.doing == Doing::Gone) {
+        bail!(
+            "the kernel does not show what a process does: /proc/PID/syscall cannot be read\n  \
+             what to do: mount /proc without hidepid, or run outside this container"
+        );
+    }
+    Ok(())
 }
 
 /// Proves that names can be made in `/dev/shm` and that there is room.

@@ -36,6 +36,8 @@ pub enum Event {
     Polls,
     /// It uses the processor and gets nowhere.
     Spins,
+    /// It prints more than anybody would read.
+    Floods,
     /// None of these until the deadline.
     Silent,
 }
@@ -85,6 +87,9 @@ impl Scene<'_> {
             if let Some(event) = self.happened(actor, wanted) {
                 return event;
             }
+            if self.processes[actor.0].flooded() {
+                return Event::Floods;
+            }
             let look = self.look();
             if let Some(event) = still(&look, last_look.as_ref(), || self.place(actor)) {
                 // The line may have been printed between our reading and our look.
@@ -119,10 +124,6 @@ impl Scene<'_> {
         let role = self.role(actor);
         let expected = format!("{role} {doing}");
         let process = &mut self.processes[actor.0];
-        if process.flooded() {
-            let seen = format!("{role} prints without end");
-            return fail("prints-too-much").expected(expected).seen(seen).into();
-        }
         let errors = process.errors();
         let (code, seen) = match event {
             Event::Ended(Exit::Code(101)) => match Panic::parse(&errors) {
@@ -154,6 +155,7 @@ impl Scene<'_> {
                 "never-answers",
                 format!("{role} does not, for {} s", self.bench.deadline.as_secs()),
             ),
+            Event::Floods => ("prints-too-much", format!("{role} prints without end")),
             Event::Spins => ("spins", format!("{role} uses the processor and gets nowhere")),
             Event::Line(line) => ("unexpected-line", format!("{role} prints `{}`", shown(&line))),
         };

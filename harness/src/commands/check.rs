@@ -25,7 +25,9 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
     if arguments.whose.program.is_some() {
         one_lab(&labs, "--program").usage()?;
     }
+    let harness = harness()?;
     machine::can_share_memory().broken()?;
+    machine::can_watch_processes(&harness).broken()?;
     let origin = origin(&arguments.whose);
     // Everything is read before anything is built: a wrong folder costs no waiting.
     let mut submissions = Vec::new();
@@ -35,7 +37,6 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
         }
     }
     let ticker = Ticker::new();
-    let harness = harness()?;
     let mut progress = Progress::read(course);
     let mut records = Vec::new();
     let mut worst = ExitCode::Passed;

@@ -24,19 +24,22 @@ use crate::watch::{Event, Place};
 /// Width of a lane, in characters.
 const LANE: usize = 38;
 
+/// Most lines of an input that are shown, and most bytes of a line.
+const LINES: usize = 32;
+const MESSAGE: usize = 56;
+
 const TEXT: &str = "one region of memory\nmapped by two processes\nat two addresses\nno copy, no kernel on the way\n";
 
 pub(super) fn run(course: &Course, arguments: &Run) -> Done {
     let lab = course.lab(&arguments.lab).usage()?;
     let text = match &arguments.input {
-        Some(path) => std::fs::read(path)
-            .map_err(|error| {
-                anyhow!(
-                    "cannot read {}: {error}\n  what to do: name a file that exists",
-                    path.display()
-                )
-            })
-            .usage()?,
+        Some(path) => {
+            let told = |error| {
+                let path = path.display();
+                anyhow!("cannot read {path}: {error}\n  what to do: name a file that exists")
+            };
+            excerpt(&std::fs::read(path).map_err(told).usage()?)
+        }
         None => TEXT.as_bytes().to_vec(),
     };
     let program = match &arguments.whose.program {
@@ -48,7 +51,8 @@ pub(super) fn run(course: &Course, arguments: &Run) -> Done {
             let origin = origin(&arguments.whose);
             let submission = Submission::collect(course, lab, &origin).usage()?;
             let ticker = Ticker::new();
-            let workshop = Workshop::open(course, &origin, |text| ticker.announce(text)).broken()?;
+            let workshop =
+                Workshop::open(course, &origin, |text| ticker.announce(text)).broken()?;
             ticker.tell(&format!("{}: building", lab.id));
             match workshop.build(course, lab, &submission).broken()? {
                 Built::Program(program) => return play(lab, &program, &text),
@@ -61,6 +65,28 @@ pub(super) fn run(course: &Course, arguments: &Run) -> Done {
         }
     };
     play(lab, &program, &text)
+}
+
+/// As much of an input as one wants to watch: the first lines, each as long as the smallest message
+/// of the labs. The program itself takes any amount: pipe it through.
+fn excerpt(input: &[u8]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = input.split_inclusive(|&byte| byte == b'\n').collect();
+    let mut text = Vec::new();
+    for line in lines.iter().take(LINES) {
+        match line.len() {
+            0..=MESSAGE => text.extend_from_slice(line),
+            _ => {
+                text.extend_from_slice(&line[..MESSAGE - 1]);
+                text.push(b'\n');
+            }
+        }
+    }
+    if text != input {
+        let shown =
+            format!("the first {LINES} lines, each cut to {MESSAGE} bytes; pipe the rest yourself");
+        say(&paint(DIM, &shown));
+    }
+    text
 }
 
 fn play(lab: &Lab, program: &Path, text: &[u8]) -> Done {
