@@ -3,8 +3,9 @@
 //! On x86-64 a relaxed store and a releasing one are the same instruction, so no run can show the
 //! difference. The intermediate representation still has it: `store atomic … release`. An access is
 //! counted when its address is a constant distance from a plain base, because then the distance is
-//! the field's offset in the segment; all others are left undecided, and a student is accused only
-//! where every counted access is too weak and no fence could make up for it.
+//! the field's offset in the segment. A fence in the same function, after a load or before a store,
+//! orders it as well. All else is left undecided, and a student is accused only where every counted
+//! access is too weak and nothing in sight could make up for it.
 
 use std::collections::HashMap;
 
@@ -17,6 +18,13 @@ pub enum Strength {
     Relaxed,
     /// Acquire for a load, release for a store, or stronger.
     Ordered,
+}
+
+impl Strength {
+    /// The strength of an atomic access together with a fence on its right side.
+    fn fenced(self) -> Strength {
+        if self == Strength::Plain { Strength::Plain } else { Strength::Ordered }
+    }
 }
 
 /// One access at a constant offset.
@@ -32,6 +40,9 @@ struct Access {
 pub struct Orderings {
     accesses: Vec<Access>,
     fences: bool,
+    /// Ordered loads, and stores, that may be of any field: their address is not a constant
+    /// distance away, or is handed to the function as it is.
+    anywhere: [bool; 2],
 }
 
 /// What the orderings at one offset say.
@@ -41,7 +52,8 @@ pub enum Finding {
     Ordered,
     /// Every access that could be placed is too weak: the strongest of them.
     TooWeak(Strength),
-    /// Nothing could be placed, or a fence may do the ordering.
+    /// Nothing could be placed, or something else may do the ordering: a fence in another function,
+    /// or an ordered access that could not be placed.
     Undecided,
 }
 
@@ -74,24 +86,41 @@ impl Orderings {
         };
         match strengths().max() {
             Some(Strength::Ordered) => Finding::Ordered,
-            Some(weak) if !self.fences => Finding::TooWeak(weak),
+            // A plain access may well be one of another structure that has a field at this offset.
+            Some(Strength::Relaxed) if !self.fences && !self.anywhere[usize::from(stores)] => {
+                Finding::TooWeak(Strength::Relaxed)
+            }
             _ => Finding::Undecided,
         }
     }
 
     fn read_function(&mut self, body: &str) {
         let mut addresses: HashMap<&str, Address> = HashMap::new();
+        let first = self.accesses.len();
+        let mut released = false;
         for line in body.lines().map(str::trim) {
-            if line.starts_with("fence ") || line.contains(" asm ") {
+            if let Some(fence) = line.strip_prefix("fence ") {
                 self.fences = true;
+                if !fence.starts_with("release") {
+                    let before = &mut self.accesses[first..];
+                    let loads = before.iter_mut().filter(|a| !a.stores);
+                    loads.for_each(|a| a.strength = a.strength.fenced());
+                }
+                released |= !fence.starts_with("acquire");
             }
+            self.fences |= line.contains(" asm ");
             if let Some((value, address)) = parse_address(line, &addresses) {
                 addresses.insert(value, address);
             }
             for (pointer, stores, strength) in accesses(line) {
                 let address = addresses.get(pointer).copied().unwrap_or(Address::BASE);
-                if let Address { offset: Some(offset), .. } = address {
+                let strength = if stores && released { strength.fenced() } else { strength };
+                if let Some(offset) = address.offset {
                     self.accesses.push(Access { offset, stores, strength });
+                }
+                if strength == Strength::Ordered && address.offset.is_none_or(|offset| offset == 0)
+                {
+                    self.anywhere[usize::from(stores)] = true;
                 }
             }
         }
@@ -183,10 +212,35 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_leaves_it_undecided_and_so_does_a_varying_address() {
-        let fenced = module("monotonic").replace("  ret void", "  fence release\n  ret void");
-        assert_eq!(Orderings::parse(&fenced).release_at(64), Finding::Undecided);
+    fn a_fence_before_the_store_orders_it_and_one_behind_leaves_it_undecided() {
+        let before = module("monotonic").replace("  store", "  fence release\n  store");
+        assert_eq!(Orderings::parse(&before).release_at(64), Finding::Ordered);
+        let acquire = module("monotonic").replace("  store", "  fence acquire\n  store");
+        assert_eq!(Orderings::parse(&acquire).release_at(64), Finding::Undecided);
+        let behind = module("monotonic").replace("  ret void", "  fence release\n  ret void");
+        assert_eq!(Orderings::parse(&behind).release_at(64), Finding::Undecided);
+        let elsewhere = module("monotonic") + "\ndefine void @f() {\n  fence seq_cst\n}\n";
+        assert_eq!(Orderings::parse(&elsewhere).release_at(64), Finding::Undecided);
+    }
+
+    #[test]
+    fn a_fence_behind_the_load_orders_it_and_one_before_leaves_it_undecided() {
+        let load = "load atomic i64, ptr %tail monotonic, align 8";
+        let store = "store atomic i64 %next, ptr %tail monotonic, align 8, !noalias !4";
+        let loading = module("monotonic").replace(store, &format!("%now = {load}"));
+        let weak = Finding::TooWeak(Strength::Relaxed);
+        assert_eq!(Orderings::parse(&loading).acquire_at(64), weak);
+        let behind = loading.replace("  ret void", "  fence acquire\n  ret void");
+        assert_eq!(Orderings::parse(&behind).acquire_at(64), Finding::Ordered);
+        let before = loading.replace("  %now", "  fence acquire\n  %now");
+        assert_eq!(Orderings::parse(&before).acquire_at(64), Finding::Undecided);
+    }
+
+    #[test]
+    fn a_varying_address_leaves_it_undecided() {
         let varying = module("monotonic").replace("i64 64", "i64 %index");
         assert_eq!(Orderings::parse(&varying).release_at(64), Finding::Undecided);
+        let helper = module("release").replace("i64 64", "i64 %index") + &module("monotonic");
+        assert_eq!(Orderings::parse(&helper).release_at(64), Finding::Undecided);
     }
 }

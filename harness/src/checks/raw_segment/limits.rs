@@ -1,0 +1,124 @@
+//! The step limits: what no longer fits is refused, and leaves no trace.
+
+use super::{LEN, peer_table, with_peer};
+use crate::checks::common::wrong_exit;
+use crate::diagnosis::fail;
+use crate::peer::table;
+use crate::process::Exit;
+use crate::scene::{Ended, NAME, Scene};
+use crate::verdict::Outcome;
+
+/// Puts one string and lets the producer end.
+fn put_one(scene: &mut Scene, string: &[u8]) -> Outcome<Ended> {
+    let producer = scene.start(&["producer", NAME])?;
+    scene.send(producer, string);
+    scene.close_stdin(producer);
+    scene.finish(producer, "puts one string or refuses it")
+}
+
+/// Requires one more string to fit.
+fn fits(scene: &mut Scene, string: &[u8], what: &str) -> Outcome {
+    let count = scene.object()?.u32(table::COUNT);
+    let ended = put_one(scene, string)?;
+    if ended.exit != Exit::Code(0) {
+        return Err(wrong_exit(&ended, "is put", "refuses-what-fits", what));
+    }
+    let now = scene.object()?.u32(table::COUNT);
+    if now != count + 1 {
+        return Err(fail("wrong-string-count")
+            .expected(format!("count is {} after {what}", count + 1))
+            .seen(format!("count is {now}"))
+            .into());
+    }
+    Ok(())
+}
+
+/// Requires one more string to be refused with one of these codes, and every byte to be as before.
+fn refused(
+    scene: &mut Scene,
+    string: &[u8],
+    codes: &[i32],
+    diagnosis: &'static str,
+    what: &str,
+) -> Outcome {
+    let before = scene.object()?.bytes();
+    let ended = put_one(scene, string)?;
+    let now = scene.object()?.bytes();
+    let wrong = wrong_exit(&ended, &Exit::Code(codes[0]).told(), diagnosis, what);
+    if matches!(ended.exit, Exit::Code(0) | Exit::Signal(_)) {
+        return Err(wrong);
+    }
+    let changed = |what: String| {
+        let expected = "after a refusal every byte of the segment is as before";
+        Err(fail("leaves-a-trace").expected(expected).seen(what).into())
+    };
+    if now.len() != before.len() {
+        return changed(format!("the object had {} bytes and has {}", before.len(), now.len()));
+    }
+    if let Some(at) = before.iter().zip(&now).position(|(old, new)| old != new) {
+        let word = match at as u64 {
+            64..68 => " (count)",
+            68..72 => " (heap_used)",
+            128..640 => " (an entry)",
+            640.. => " (a string)",
+            _ => "",
+        };
+        return changed(format!("{what} has changed byte {at}{word}"));
+    }
+    if matches!(ended.exit, Exit::Code(code) if codes.contains(&code)) {
+        Ok(())
+    } else {
+        Err(wrong)
+    }
+}
+
+pub(super) fn holds_64_strings(scene: &mut Scene) -> Outcome {
+    peer_table(scene, &[b"s".as_slice(); 63])?;
+    fits(scene, b"last\n", "the 64th string")?;
+    refused(scene, b"more\n", &[17], "no-end-of-entries", "the 65th string")?;
+    scene.renew();
+    // No entry and no room: that there is no entry comes first.
+    with_peer(scene, |peer, name| {
+        table::create(peer, name, table::HEAP + 64, &[b"s".as_slice(); 64])
+    })?;
+    refused(
+        scene,
+        b"x\n",
+        &[17],
+        "no-end-of-entries",
+        "the 65th string, for which there is no room",
+    )
+}
+
+pub(super) fn ends_with_the_object(scene: &mut Scene) -> Outcome {
+    let mut line = vec![b'z'; 3455];
+    line.push(b'\n');
+    peer_table(scene, &[])?;
+    fits(scene, &line, "a string of 3456 bytes, which is all there is,")?;
+    refused(scene, b"\n", &[16], "no-end-of-room", "one byte more")?;
+    scene.renew();
+    line.insert(0, b'z');
+    peer_table(scene, &[])?;
+    refused(scene, &line, &[16], "no-end-of-room", "a string one byte longer than the room")?;
+    scene.renew();
+    // An object that is no multiple of a page: its last page goes on behind its end.
+    with_peer(scene, |peer, name| table::create(peer, name, 1000, &[&[b'a'; 350]]))?;
+    refused(
+        scene,
+        b"0123456789\n",
+        &[16],
+        "no-end-of-room",
+        "a string one byte longer than the room",
+    )?;
+    fits(scene, b"012345678\n", "a string that ends with the object")?;
+    scene.renew();
+    // A number somebody else wrote. Who calls such a table a wrong format is right as well.
+    for used in [LEN as u32, u32::MAX - 600] {
+        peer_table(scene, &[b"first\n"])?;
+        with_peer(scene, |peer, _| peer.put32(table::HEAP_USED, used))?;
+        let what = format!("a string after heap_used {used}");
+        refused(scene, b"more\n", &[16, 13], "no-end-of-room", &what)?;
+        scene.renew();
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! The steps read-only and validation: what a program asks for when it opens, and what it refuses.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::{LEN, peer_table, with_peer};
+use crate::checks::common::wrong_exit;
+use crate::cleanup::SHM_DIR;
+use crate::diagnosis::fail;
+use crate::peer::{Asked, Peer, prefix, table};
+use crate::process::{Exit, Start};
+use crate::scene::{Ended, NAME, Scene, shown};
+use crate::verdict::Outcome;
+
+pub(super) fn maps_with_its_rights(scene: &mut Scene) -> Outcome {
+    peer_table(scene, &[b"first"])?;
+    for (role, wanted) in [("consumer", "r--s"), ("producer", "rw-s")] {
+        let actor = scene.attach(&[role, NAME])?;
+        let mappings = scene.mappings(actor);
+        if mappings.is_empty() {
+            scene.remark(format!(
+                "your {role} maps nothing while it waits for input, so its rights were not seen"
+            ));
+        }
+        for mapping in mappings {
+            let seen = mapping.permissions;
+            if seen == wanted {
+                continue;
+            }
+            let code = match (role, seen.as_bytes()) {
+                (_, [.., b'p']) => "private-mapping",
+                ("consumer", _) => "maps-for-writing",
+                _ => "maps-for-reading",
+            };
+            return Err(fail(code)
+                .expected(format!("the {role}'s mapping of the object is `{wanted}`"))
+                .seen(format!("its line in /proc/PID/maps says `{seen}`"))
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// Gives the scene's object another mode.
+fn chmod(scene: &Scene, mode: u32) -> Outcome {
+    set_permissions(format!("{SHM_DIR}{}", scene.name()), Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+/// Runs a program that has to obey the object's mode, root's programs too.
+fn obedient(scene: &mut Scene, role: &str) -> Outcome<Ended> {
+    let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
+    let start = Start { obey_modes: true, environment: &environment, ..Start::default() };
+    scene.run_with(&[role, NAME], start)
+}
+
+pub(super) fn opens_for_reading(scene: &mut Scene) -> Outcome {
+    peer_table(scene, &[b"first\n"])?;
+    chmod(scene, 0o400)?;
+    let ended = obedient(scene, "consumer")?;
+    let when = "with mode 0400, which lets the owner read, `consumer`";
+    if ended.exit != Exit::Code(0) {
+        return Err(wrong_exit(&ended, "prints the string", "opens-for-writing", when));
+    }
+    prints(&ended, b"first\n")
+}
+
+pub(super) fn is_denied(scene: &mut Scene) -> Outcome {
+    for (role, mode) in [("consumer", 0), ("producer", 0), ("producer", 0o400)] {
+        peer_table(scene, &[b"first\n"])?;
+        chmod(scene, mode)?;
+        let ended = obedient(scene, role)?;
+        if ended.exit != Exit::Code(12) {
+            let when = format!("with mode {mode:04o}, `{role}`");
+            return Err(wrong_exit(&ended, &Exit::Code(12).told(), "hides-a-refusal", &when));
+        }
+        scene.renew();
+    }
+    Ok(())
+}
+
+/// Requires exactly these bytes on standard output.
+fn prints(ended: &Ended, wanted: &[u8]) -> Outcome {
+    if ended.output == wanted {
+        return Ok(());
+    }
+    let told = |bytes: &[u8]| shown(&String::from_utf8_lossy(bytes));
+    Err(fail("prints-other-bytes")
+        .expected(format!("the consumer prints `{}`", told(wanted)))
+        .seen(format!("it prints `{}`", told(&ended.output)))
+        .into())
+}
+
+/// A way to spoil a table, and how it is told.
+type Spoil = (&'static str, fn(&mut Peer) -> Asked);
+
+pub(super) fn refuses_a_foreign_prefix(scene: &mut Scene) -> Outcome {
+    const CASES: [Spoil; 7] = [
+        ("the magic is another", |peer| peer.put64(prefix::MAGIC, 0x1122_3344_5566_7788)),
+        ("the magic is 0", |peer| peer.put64(prefix::MAGIC, 0)),
+        ("the magic is that of the second lab", |peer| peer.put64(prefix::MAGIC, prefix::magic(2))),
+        ("the version is 2", |peer| peer.put32(prefix::VERSION, 2)),
+        ("the version is 0", |peer| peer.put32(prefix::VERSION, 0)),
+        ("the state is 7", |peer| peer.put32(prefix::STATE, 7)),
+        ("total_len is one more than the object has", |peer| {
+            peer.put64(prefix::TOTAL_LEN, LEN + 1)
+        }),
+    ];
+    for (what, spoil) in CASES {
+        for role in ["consumer", "producer"] {
+            peer_table(scene, &[b"first\n"])?;
+            with_peer(scene, |peer, _| spoil(peer))?;
+            refused(scene, &[role, NAME], what, "accepts-a-foreign-prefix")?;
+            scene.renew();
+        }
+    }
+    Ok(())
+}
+
+/// Runs a program on a spoilt table and requires it to refuse.
+fn refused(scene: &mut Scene, arguments: &[&str], what: &str, code: &'static str) -> Outcome {
+    let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
+    let start = Start { environment: &environment, ..Start::default() };
+    let ended = scene.run_with(arguments, start)?;
+    if ended.exit == Exit::Code(13) {
+        return Ok(());
+    }
+    let when = format!("when {what}, `{}`", arguments[0]);
+    Err(wrong_exit(&ended, &Exit::Code(13).told(), code, &when))
+}
+
+pub(super) fn refuses_wrong_entries(scene: &mut Scene) -> Outcome {
+    const CASES: [(&str, u32, u32); 7] = [
+        ("an entry begins at 639, before the strings", 639, 4),
+        ("an entry begins at 0", 0, 8),
+        ("an entry ends one byte behind the object", 640, LEN as u32 - 639),
+        ("an entry begins behind the object", LEN as u32 + 1, 0),
+        ("an entry begins at 4294967280", u32::MAX - 15, 4),
+        ("an entry's off and len add up to more than 32 bits hold", 700, u32::MAX - 20),
+        ("an entry's off and len add up to 2^32", u32::MAX - 999, 1000),
+    ];
+    for (what, off, len) in CASES {
+        peer_table(scene, &[b"first\n", b"second\n"])?;
+        with_peer(scene, |peer, _| {
+            peer.put32(table::ENTRIES + 8, off)?;
+            peer.put32(table::ENTRIES + 12, len)
+        })?;
+        refused(scene, &["consumer", NAME], what, "follows-a-wrong-entry")?;
+        scene.renew();
+    }
+    for (what, count) in [("count is 65", 65), ("count is 4294967295", u32::MAX)] {
+        peer_table(scene, &[b"first\n"])?;
+        with_peer(scene, |peer, _| peer.put32(table::COUNT, count))?;
+        refused(scene, &["consumer", NAME], what, "believes-the-count")?;
+        scene.renew();
+    }
+    Ok(())
+}
+
+pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
+    const CASES: [Spoil; 4] = [
+        ("the state is 2 (CLOSED)", |peer| peer.put32(prefix::STATE, prefix::CLOSED)),
+        ("total_len is below the object's length, and a string lies between", |peer| {
+            peer.put64(prefix::TOTAL_LEN, 640)
+        }),
+        ("a string ends with the object's last byte", |peer| {
+            peer.write(LEN - 6, b"first\n")?;
+            peer.put32(table::ENTRIES, LEN as u32 - 6)
+        }),
+        ("reserved bytes are not zero", |peer| {
+            peer.put32(28, u32::MAX)?;
+            peer.put64(72, u64::MAX)
+        }),
+    ];
+    for (what, spoil) in CASES {
+        peer_table(scene, &[b"first\n"])?;
+        with_peer(scene, |peer, _| spoil(peer))?;
+        let ended = scene.run(&["consumer", NAME])?;
+        if ended.exit != Exit::Code(0) {
+            let when = format!("when {what}, `consumer`");
+            return Err(wrong_exit(&ended, "prints the string", "refuses-what-is-legal", &when));
+        }
+        prints(&ended, b"first\n")?;
+        scene.renew();
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! The step waiting: a creator in slow motion, and one that never finishes.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::{LEN, create::ordered, with_peer};
+use crate::diagnosis::fail;
+use crate::peer::{prefix, table};
+use crate::process::{Exit, Start};
+use crate::procfs::{self, Doing};
+use crate::scene::{Actor, NAME, Scene, shown};
+use crate::verdict::{Outcome, Stop};
+use crate::watch::Event;
+
+/// Patience of a program that is meant to wait: far more than the slow creator takes.
+const LONG: &str = "6000";
+/// Patience of a program that is meant to give up.
+const SHORT: &str = "200";
+/// One sleep this long breaks the rule of 250 ms whatever else the machine does: the kernel says
+/// that it sleeps, not that it has no processor.
+const LONG_NAP: Duration = Duration::from_millis(500);
+/// Who still waits so long after [`SHORT`] does not look at the clock, or not at the variable.
+const GIVES_UP: Duration = Duration::from_millis(2700);
+/// Time over which the processor time of a waiting program is taken.
+const WINDOW: Duration = Duration::from_millis(250);
+
+pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
+    let consumer = slow_creator(scene, "consumer")?;
+    // READY, and no string yet: what the consumer asks for is still to come.
+    scene.send(consumer, b"\n");
+    with_peer(scene, |peer, _| table::put(peer, b"hey"))?;
+    let line = scene.line(consumer, "prints the string")?;
+    if line != "consumed 686579" {
+        return Err(fail("prints-other-bytes")
+            .expected("the string `hey` as `consumed 686579`")
+            .seen(format!("the consumer prints `{}`", shown(&line)))
+            .into());
+    }
+    Ok(())
+}
+
+pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
+    slow_creator(scene, "producer").map(drop)
+}
+
+/// Starts a program before there is a name, and makes the table one stage after another.
+fn slow_creator(scene: &mut Scene, role: &str) -> Outcome<Actor> {
+    let environment = [("LAB_PATIENCE_MS", LONG.to_owned())];
+    let start = Start { environment: &environment, ..Start::default() };
+    let actor = scene.start_with(&[role, NAME, "--step"], start)?;
+    stays_put(scene, actor, "there is no such name")?;
+    with_peer(scene, |peer, name| peer.make(name, 0, 0o600))?;
+    stays_put(scene, actor, "the object is 0 bytes long")?;
+    with_peer(scene, |peer, _| peer.resize(100))?;
+    stays_put(scene, actor, "the object is 100 bytes long")?;
+    with_peer(scene, |peer, _| peer.resize(LEN))?;
+    stays_put(scene, actor, "the object has its length, and is all zero")?;
+    with_peer(scene, |peer, _| {
+        peer.put64(prefix::MAGIC, 0x6b72_6f77)?;
+        peer.put32(prefix::VERSION, 9)?;
+        peer.put64(prefix::TOTAL_LEN, LEN * 2)
+    })?;
+    stays_put(scene, actor, "the prefix is half-written, and the state BUILDING")?;
+    with_peer(scene, |peer, _| table::write_prefix(peer, LEN))?;
+    stays_put(scene, actor, "the prefix is written, and the state BUILDING")?;
+    leaves_the_processor(scene, actor)?;
+    with_peer(scene, |peer, _| peer.put32(prefix::STATE, prefix::READY))?;
+    let before = scene.object()?.bytes();
+    goes_on(scene, actor)?;
+    unchanged(scene, Some(&before))?;
+    Ok(actor)
+}
+
+/// Requires the program to wait in this stage, silently and asleep, and to change nothing.
+fn stays_put(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
+    let before = if scene.exists() { Some(scene.object()?.bytes()) } else { None };
+    let outcome = naps(scene, actor, stage);
+    // What it did to the object explains whatever it did next.
+    if !matches!(outcome, Err(Stop::NotStarted(_))) {
+        unchanged(scene, before.as_deref())?;
+    }
+    outcome
+}
+
+/// Waits until the program has looked at this stage at least twice and gone back to sleep.
+fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
+    let pid = scene.pid(actor);
+    let cpu = procfs::cpu_time(pid);
+    let start = Instant::now();
+    let mut first = None;
+    let mut nap = Nap::default();
+    loop {
+        if let Some(line) = scene.processes[actor.0].take_line() {
+            return Err(fail("goes-on-too-early")
+                .expected(format!("{} waits as long as {stage}", scene.role(actor)))
+                .seen(format!("it prints `{}`", shown(&line)))
+                .into());
+        }
+        if let Some(exit) = scene.processes[actor.0].exit() {
+            return Err(ended_while_waiting(scene, actor, exit, stage));
+        }
+        let (asleep, sleeps) = look(scene, actor);
+        if asleep && sleeps >= *first.get_or_insert(sleeps) + 3 {
+            return Ok(());
+        }
+        nap.watch(asleep, sleeps).map_err(|nap| nap.told(scene, actor, stage))?;
+        let used = procfs::cpu_time(pid).saturating_sub(cpu);
+        if used > Duration::from_millis(300) {
+            return Err(fail("spins")
+                .expected(format!("{} sleeps between two looks while {stage}", scene.role(actor)))
+                .seen("it uses the processor all the time")
+                .into());
+        }
+        if start.elapsed() > scene.bench().deadline + procfs::starved(pid) {
+            let doing = format!("sleeps and looks again while {stage}");
+            return Err(scene.explain(actor, &doing, Event::Silent));
+        }
+        sleep(Duration::from_millis(1));
+    }
+}
+
+fn ended_while_waiting(scene: &mut Scene, actor: Actor, exit: Exit, stage: &str) -> Stop {
+    let doing = format!("waits as long as {stage}");
+    let code = match exit {
+        Exit::Code(13) => "refuses-half-built",
+        Exit::Code(10..=20 | 0) => "gives-up-early",
+        _ => return scene.explain(actor, &doing, Event::Ended(exit)),
+    };
+    fail(code)
+        .expected(format!("{} {doing}", scene.role(actor)))
+        .seen(format!("it {}", exit.told()))
+        .into()
+}
+
+/// A sleep that is being watched, with the number of sleeps before it and its begin.
+#[derive(Default)]
+struct Nap(Option<(u64, Instant)>);
+
+/// A sleep that is too long.
+struct TooLong;
+
+impl Nap {
+    fn watch(&mut self, asleep: bool, sleeps: u64) -> Result<(), TooLong> {
+        match self.0 {
+            Some((number, since)) if asleep && number == sleeps => {
+                if since.elapsed() > LONG_NAP {
+                    Err(TooLong)
+                } else {
+                    Ok(())
+                }
+            }
+            _ => {
+                self.0 = asleep.then(|| (sleeps, Instant::now()));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl TooLong {
+    fn told(self, scene: &Scene, actor: Actor, stage: &str) -> Stop {
+        fail("naps-too-long")
+            .expected(format!("{} looks again within 250 ms while {stage}", scene.role(actor)))
+            .seen("a single sleep of it lasts more than 500 ms")
+            .into()
+    }
+}
+
+/// Whether every thread sleeps, and how often all of them have gone to sleep so far.
+fn look(scene: &Scene, actor: Actor) -> (bool, u64) {
+    let tasks = procfs::tasks(scene.pid(actor));
+    let awake = tasks.iter().any(|task| matches!(task.doing, Doing::Running | Doing::Gone));
+    (!awake && !tasks.is_empty(), tasks.iter().map(|task| task.sleeps).sum())
+}
+
+/// Requires a program that waits to use at most a tenth of a processor, with a wide margin. What is
+/// counted as its time is the time it slept or ran: a busy machine makes no difference.
+fn leaves_the_processor(scene: &mut Scene, actor: Actor) -> Outcome {
+    let pid = scene.pid(actor);
+    let (start, cpu, starved) = (Instant::now(), procfs::cpu_time(pid), procfs::starved(pid));
+    let window = loop {
+        sleep(Duration::from_millis(5));
+        let window = start.elapsed().saturating_sub(procfs::starved(pid).saturating_sub(starved));
+        if window >= WINDOW || start.elapsed() > scene.bench().deadline {
+            break window;
+        }
+    };
+    let used = procfs::cpu_time(pid).saturating_sub(cpu);
+    if used > window.mul_f64(0.25) {
+        return Err(fail("burns-while-waiting")
+            .expected(format!(
+                "{} uses at most 10 % of a processor while it waits for READY",
+                scene.role(actor)
+            ))
+            .seen("it uses more than 25 %")
+            .into());
+    }
+    Ok(())
+}
+
+/// Requires the program to print `attached` now that the object is READY.
+fn goes_on(scene: &mut Scene, actor: Actor) -> Outcome {
+    let start = Instant::now();
+    let mut nap = Nap::default();
+    loop {
+        if scene.processes[actor.0].exit().is_some() || start.elapsed() > LONG_NAP * 4 {
+            break;
+        }
+        let (asleep, sleeps) = look(scene, actor);
+        if let Some(line) = scene.processes[actor.0].take_line() {
+            return if line == "attached" {
+                Ok(())
+            } else {
+                Err(fail("breaks-the-step-protocol")
+                    .expected("`attached` as its first line with --step")
+                    .seen(format!("{} prints `{}`", scene.role(actor), shown(&line)))
+                    .into())
+            };
+        }
+        nap.watch(asleep, sleeps).map_err(|nap| nap.told(scene, actor, "the object is READY"))?;
+        sleep(Duration::from_millis(1));
+    }
+    match scene.answer(actor) {
+        Event::Line(_) => Ok(()),
+        Event::Ended(Exit::Code(code @ (11 | 14))) => Err(fail("misses-ready")
+            .expected(format!("{} goes on when the object is READY", scene.role(actor)))
+            .seen(format!("it goes on waiting, and {}", Exit::Code(code).told()))
+            .into()),
+        event => Err(scene.explain(actor, "goes on when the object is READY", event)),
+    }
+}
+
+/// Requires the object to be as it was: there or not, as long, the same bytes.
+fn unchanged(scene: &Scene, before: Option<&[u8]>) -> Outcome {
+    let changed = |what: String| {
+        let expected = "opening makes nothing, changes no length and stores nothing";
+        Err(fail("changes-on-opening").expected(expected).seen(what).into())
+    };
+    let Some(before) = before else {
+        if scene.exists() {
+            return changed("there was no such name, and now there is".to_owned());
+        }
+        return Ok(());
+    };
+    if !scene.exists() {
+        return changed("the name is gone".to_owned());
+    }
+    let now = scene.object()?.bytes();
+    if now.len() != before.len() {
+        return changed(format!("the object had {} bytes and has {}", before.len(), now.len()));
+    }
+    match before.iter().zip(&now).position(|(old, new)| old != new) {
+        Some(at) => changed(format!("the object has changed, first at byte {at}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn never_made(scene: &mut Scene) -> Outcome {
+    gives_up(scene, 11, "there is never such a name")
+}
+
+pub(super) fn never_ready(scene: &mut Scene) -> Outcome {
+    with_peer(scene, |peer, name| table::build(peer, name, LEN))?;
+    gives_up(scene, 14, "the state stays BUILDING")?;
+    scene.renew();
+    with_peer(scene, |peer, name| peer.make(name, 0, 0o600))?;
+    gives_up(scene, 14, "the object stays 0 bytes long")
+}
+
+/// Starts both programs with little patience and requires both to end with this code.
+fn gives_up(scene: &mut Scene, code: i32, stage: &str) -> Outcome {
+    let before = if scene.exists() { Some(scene.object()?.bytes()) } else { None };
+    let environment = [("LAB_PATIENCE_MS", SHORT.to_owned())];
+    let mut actors = Vec::new();
+    for role in ["consumer", "producer"] {
+        let start = Start { environment: &environment, ..Start::default() };
+        actors.push(scene.start_with(&[role, NAME], start)?);
+    }
+    let start = Instant::now();
+    for actor in actors {
+        let pid = scene.pid(actor);
+        let expected = format!("{} exits with {code} when its patience is over", scene.role(actor));
+        let exit = loop {
+            if let Some(exit) = scene.processes[actor.0].exit() {
+                break exit;
+            }
+            if start.elapsed().saturating_sub(procfs::starved(pid)) > GIVES_UP {
+                unchanged(scene, before.as_deref())?;
+                return Err(fail("waits-too-long")
+                    .expected(expected)
+                    .seen(format!("{stage}, and it waits more than ten times as long"))
+                    .into());
+            }
+            sleep(Duration::from_millis(1));
+        };
+        if exit == Exit::Code(101) {
+            return Err(scene.explain(actor, "gives up", Event::Ended(exit)));
+        }
+        unchanged(scene, before.as_deref())?;
+        match exit {
+            Exit::Code(seen) if seen == code => {}
+            Exit::Code(seen) => {
+                return Err(fail("gives-up-wrongly")
+                    .expected(expected)
+                    .seen(format!("{stage}, and it {}", Exit::Code(seen).told()))
+                    .into());
+            }
+            Exit::Signal(_) => {
+                return Err(scene.explain(actor, "gives up", Event::Ended(exit)));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn acquires_ready(scene: &mut Scene) -> Outcome {
+    ordered(scene.bench().orderings()?.acquire_at(prefix::STATE), "reads-relaxed", "state")
+}
