@@ -1,0 +1,350 @@
+//! Step exclusion: while somebody else is inside, nobody does what only the one inside may do.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::diagnosis::fail;
+use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, SLOTS, Shape, TAIL};
+use crate::process::{Exit, Start};
+use crate::procfs;
+use crate::scene::{Actor, NAME, Scene, count};
+use crate::verdict::Outcome;
+use crate::watch::Event;
+
+use super::stage::{
+    Rest, consumer, message, moving, produced, producer, rests, ring, sleeps_on,
+    sleeps_through_a_signal, slot_holds, untouched,
+};
+
+const WHY: &str = "our process holds the lock";
+
+/// A slot so large that to copy it takes long enough to look in between.
+const LARGE: Shape = Shape { capacity: 2, slot_size: 1 << 20, robust: false };
+
+pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
+    let shape = Shape::plain(3);
+    ring(scene, shape)?;
+    let producer = producer(scene)?;
+    // Our process takes a permit and the lock, and is inside.
+    inside(scene, EMPTY, Permit::Empty)?;
+    let before = scene.object()?.bytes();
+    scene.send(producer, &message(1));
+    sleeps_on(scene, producer, MUTEX, WHY, "ignores-the-lock")?;
+    let posted = scene.peer()?.sem_value(FULL)?;
+    if posted != 0 {
+        return Err(fail("posts-too-early")
+            .expected("`full` is posted after the message and `tail` are stored")
+            .seen(format!("your producer still waits for the lock, and `full` is {posted}"))
+            .into());
+    }
+    unchanged(scene, &before, "your producer")?;
+    sleeps_through_a_signal(scene, producer, MUTEX)?;
+    // Our process puts its message in and leaves; only now may the student's look at `tail`.
+    let peer = scene.peer()?;
+    peer.write(SLOTS + 8, &message(0))?;
+    peer.put64(SLOTS, message(0).len() as u64)?;
+    peer.put64(TAIL, 1)?;
+    peer.sem_post(FULL)?;
+    ring::leave(peer)?;
+    produced(scene, producer, 1)?;
+    if scene.object()?.u64(TAIL) != 2 || slot_holds(scene, shape, 0, &message(0)).is_err() {
+        let tail = scene.object()?.u64(TAIL);
+        return Err(fail("looks-before-the-lock")
+            .expected(
+                "our producer was inside and left one message, so yours, inside after it, puts its \
+                 own in slot 1 and `tail` becomes 2",
+            )
+            .seen(format!("`tail` is {tail}, and our message is {}", kept(scene, shape)?))
+            .into());
+    }
+    slot_holds(scene, shape, 1, &message(1))?;
+    rests(scene, &Rest::open(shape, 0, 2), "after both have pushed")
+}
+
+fn kept(scene: &mut Scene, shape: Shape) -> Outcome<&'static str> {
+    Ok(if slot_holds(scene, shape, 0, &message(0)).is_ok() { "still there" } else { "overwritten" })
+}
+
+pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
+    let shape = Shape::plain(3);
+    ring(scene, shape)?;
+    for number in 0..2 {
+        ring::push(scene.peer()?, &message(number))?;
+    }
+    let consumer = consumer(scene)?;
+    inside(scene, FULL, Permit::Full)?;
+    let before = scene.object()?.bytes();
+    scene.send(consumer, b"\n");
+    sleeps_on(scene, consumer, MUTEX, WHY, "ignores-the-lock")?;
+    let posted = scene.peer()?.sem_value(EMPTY)?;
+    if posted != 1 {
+        return Err(fail("posts-too-early")
+            .expected("`empty` is posted after the message was copied out")
+            .seen(format!("your consumer still waits for the lock, and `empty` is {posted}, not 1"))
+            .into());
+    }
+    unchanged(scene, &before, "your consumer")?;
+    sleeps_through_a_signal(scene, consumer, MUTEX)?;
+    // Our process takes message 0 and leaves; message 1 is the student's.
+    let peer = scene.peer()?;
+    peer.put64(HEAD, 1)?;
+    peer.sem_post(EMPTY)?;
+    ring::leave(peer)?;
+    let line = match scene.answer(consumer) {
+        Event::Line(line) => line,
+        event => return Err(scene.explain(consumer, "goes on when the lock is free", event)),
+    };
+    let head = scene.object()?.u64(HEAD);
+    if line == super::stage::printed(&message(0)) || head != 2 {
+        return Err(fail("looks-before-the-lock")
+            .expected(
+                "our consumer was inside and took message 0, so yours, inside after it, takes \
+                 message 1 and `head` becomes 2",
+            )
+            .seen(format!("your consumer prints `{line}`, and `head` is {head}"))
+            .into());
+    }
+    super::stage::settle(scene, consumer, "has taken its message")?;
+    rests(scene, &Rest::open(shape, 2, 2), "after both have popped")
+}
+
+/// Our process takes a permit, and then the lock.
+fn inside(scene: &mut Scene, semaphore: u64, permit: Permit) -> Outcome {
+    let peer = scene.peer()?;
+    peer.sem_wait(semaphore)?;
+    Ok(ring::enter(peer, permit)?)
+}
+
+/// Nothing but semaphores may change while another is inside.
+fn unchanged(scene: &mut Scene, before: &[u8], who: &str) -> Outcome {
+    let after = scene.object()?.bytes();
+    let mut permits = moving();
+    permits.retain(|range| range.start != HEAD);
+    if untouched(before, &after, &permits, "").is_ok() {
+        return Ok(());
+    }
+    let word = |bytes: &[u8], at: u64| bytes.get(at as usize..at as usize + 8).map(<[u8]>::to_vec);
+    let what = [(HEAD, "`head`"), (TAIL, "`tail`")]
+        .into_iter()
+        .find(|&(at, _)| word(before, at) != word(&after, at))
+        .map_or("a slot", |(_, name)| name);
+    Err(fail("works-outside-the-lock")
+        .expected(format!("while our process holds the lock, {who} changes nothing but its permit"))
+        .seen(format!("{what} has changed"))
+        .into())
+}
+
+/// Two of the student's at once: both are let in by their permits, one at a time by the lock.
+pub(super) fn two_producers(scene: &mut Scene) -> Outcome {
+    for _round in 0..3 {
+        ring(scene, LARGE)?;
+        let room = LARGE.slot_size as usize - 8;
+        inside_alone(scene)?;
+        let mut producers = Vec::new();
+        for byte in *b"ab" {
+            let input = scene.input(&format!("in-{byte}"), &vec![byte; room])?;
+            let start = Start { input: Some(input), ..Start::default() };
+            let arguments = ["producer", NAME, "--keep-open", "--bulk"];
+            let producer = scene.start_with(&arguments, start)?;
+            sleeps_on(scene, producer, MUTEX, WHY, "ignores-the-lock")?;
+            producers.push(producer);
+        }
+        scene.peer()?.sem_post(MUTEX)?;
+        for producer in producers {
+            scene.finish(producer, "puts in its one message and ends")?;
+        }
+        let object = scene.object()?;
+        let mut there: Vec<u8> =
+            (0..2).flat_map(|slot| object.read(SLOTS + slot * (1 << 20) + 8, 1)).collect();
+        there.sort_unstable();
+        let tail = object.u64(TAIL);
+        if tail != 2 || there != b"ab" {
+            return Err(fail("two-in-the-section")
+                .expected("two producers that push at the same time leave two messages")
+                .seen(format!(
+                    "`tail` is {tail}, and {} there",
+                    if there == b"ab" { "both messages are" } else { "not both messages are" }
+                ))
+                .into());
+        }
+        rests(scene, &Rest::open(LARGE, 0, 2), "after two producers at once")?;
+        scene.renew();
+    }
+    Ok(())
+}
+
+pub(super) fn two_consumers(scene: &mut Scene) -> Outcome {
+    for _round in 0..3 {
+        ring(scene, LARGE)?;
+        let room = u64::from(LARGE.slot_size) - 8;
+        let peer = scene.peer()?;
+        for (slot, byte) in (0..).zip(*b"ab") {
+            let at = SLOTS + slot * u64::from(LARGE.slot_size);
+            peer.sem_wait(EMPTY)?;
+            peer.put64(at, room)?;
+            peer.fill(at + 8, room, byte)?;
+            peer.put64(TAIL, slot + 1)?;
+            peer.sem_post(FULL)?;
+        }
+        inside_alone(scene)?;
+        let files = ["out-0", "out-1"];
+        let mut consumers = Vec::new();
+        for file in files {
+            let start = Start { output: Some(scene.output(file)?), ..Start::default() };
+            let consumer = scene.start_with(&["consumer", NAME], start)?;
+            sleeps_on(scene, consumer, MUTEX, WHY, "ignores-the-lock")?;
+            consumers.push(consumer);
+        }
+        scene.peer()?.sem_post(MUTEX)?;
+        for consumer in consumers {
+            let why = "both messages have been taken";
+            sleeps_on(scene, consumer, FULL, why, "empty-is-the-end")?;
+        }
+        let mut got: Vec<Vec<u8>> = Vec::new();
+        for file in files {
+            got.push(std::fs::read(scene.file(file))?);
+        }
+        let mut firsts: Vec<u8> = got.iter().filter_map(|bytes| bytes.first().copied()).collect();
+        firsts.sort_unstable();
+        let head = scene.object()?.u64(HEAD);
+        let whole = got.iter().all(|bytes| {
+            bytes.len() as u64 == room && bytes.iter().all(|byte| Some(byte) == bytes.first())
+        });
+        if head != 2 || firsts != b"ab" || !whole {
+            return Err(fail("two-in-the-section")
+                .expected("two consumers that pop at the same time take one message each")
+                .seen(format!(
+                    "`head` is {head}, and of the two messages {} came out whole",
+                    if !whole {
+                        "not all"
+                    } else if firsts == b"ab" {
+                        "both"
+                    } else {
+                        "one"
+                    }
+                ))
+                .into());
+        }
+        rests(scene, &Rest::open(LARGE, 2, 2), "after two consumers at once")?;
+        scene.renew();
+    }
+    Ok(())
+}
+
+/// Our process is inside, without a permit: one more that waits.
+fn inside_alone(scene: &mut Scene) -> Outcome {
+    Ok(scene.peer()?.sem_wait(MUTEX)?)
+}
+
+/// The producer is stopped in the middle of a slot; then the lock must be taken and the message not
+/// yet announced. Where no stop hits the middle, nothing is decided.
+pub(super) fn stopped_inside(scene: &mut Scene) -> Outcome {
+    let room = u64::from(LARGE.slot_size) - 8;
+    let input = vec![b'x'; room as usize];
+    // The first word, the middle and the last word of the slot: once it is there, we stop.
+    let (first, last) = (SLOTS + 8, SLOTS + room);
+    for trigger in [first, SLOTS + room / 2, last, first] {
+        ring(scene, LARGE)?;
+        let start = Start { input: Some(scene.input("in", &input)?), ..Start::default() };
+        let producer = scene.start_with(&["producer", NAME, "--keep-open", "--bulk"], start)?;
+        let object = scene.object()?;
+        let running = |scene: &Scene| scene.processes[producer.0].exit().is_none();
+        let begin = Instant::now();
+        while object.u64(trigger) == 0 && running(scene) && begin.elapsed() < scene.bench().deadline
+        {
+        }
+        scene.signal(producer, Signal::SIGSTOP);
+        let pid = scene.pid(producer);
+        scene.until(|scene| procfs::stopped(pid) || !running(scene));
+        let (begun, whole) = (
+            object.u64(first) != 0 || object.u64(last) != 0,
+            object.u64(first) != 0 && object.u64(last) != 0,
+        );
+        let stored = whole && object.u64(TAIL) == 1;
+        if running(scene) && begun && !stored {
+            let (_, full, mutex) = ring::values(scene.peer()?)?;
+            let what = if whole { "`tail` not stored" } else { "half of the message stored" };
+            if mutex > 0 {
+                return Err(fail("works-outside-the-lock")
+                    .expected("slot and `tail` are stored between P and V of the lock")
+                    .seen(format!("your producer, stopped with {what}, does not hold the lock"))
+                    .into());
+            }
+            if full > 0 {
+                return Err(fail("posts-too-early")
+                    .expected("`full` is posted after the message and `tail` are stored")
+                    .seen(format!("your producer, stopped with {what}, has posted `full` already"))
+                    .into());
+            }
+        }
+        scene.signal(producer, Signal::SIGCONT);
+        scene.finish(producer, "puts in its one message and ends")?;
+        scene.renew();
+    }
+    Ok(())
+}
+
+/// As soon as the slot is given back it is overwritten; the message must be out of it by then.
+pub(super) fn copied_first(scene: &mut Scene) -> Outcome {
+    let shape = Shape { capacity: 1, ..LARGE };
+    let room = u64::from(shape.slot_size) - 8;
+    for _round in 0..2 {
+        ring(scene, shape)?;
+        let peer = scene.peer()?;
+        peer.sem_wait(EMPTY)?;
+        peer.put64(SLOTS, room)?;
+        peer.fill(SLOTS + 8, room, b'a')?;
+        peer.put64(TAIL, 1)?;
+        let start = Start { output: Some(scene.output("out")?), ..Start::default() };
+        let consumer = scene.start_with(&["consumer", NAME], start)?;
+        sleeps_on(scene, consumer, FULL, "nothing is announced yet", "empty-is-the-end")?;
+        let peer = scene.peer()?;
+        peer.sem_post(FULL)?;
+        peer.sem_wait(EMPTY)?;
+        // The slot is ours again.
+        peer.fill(SLOTS + 8 + room - 4096, 4096, b'b')?;
+        sleeps_on(scene, consumer, FULL, "the one message was taken", "empty-is-the-end")?;
+        let out = std::fs::read(scene.file("out"))?;
+        let foreign = out.iter().filter(|&&byte| byte == b'b').count();
+        if foreign > 0 {
+            return Err(fail("gives-the-slot-back-early")
+                .expected("the message is copied out before `empty` is posted")
+                .seen(format!(
+                    "our producer got the slot and wrote to it: {} of the next message in what \
+                     your consumer printed",
+                    count(foreign, "byte", "bytes")
+                ))
+                .into());
+        }
+        scene.renew();
+    }
+    Ok(())
+}
+
+/// A way out that nobody thinks of: the slot is wrong, the consumer ends, the lock must be free.
+pub(super) fn every_way_out(scene: &mut Scene) -> Outcome {
+    ring(scene, Shape::plain(3))?;
+    let peer = scene.peer()?;
+    ring::push(peer, b"one\n")?;
+    peer.put64(SLOTS, 1000)?;
+    let consumer = consumer(scene)?;
+    scene.send(consumer, b"\n");
+    ends_with(scene, consumer, 13)?;
+    let mutex = scene.peer()?.sem_value(MUTEX)?;
+    if mutex == 1 {
+        return Ok(());
+    }
+    let code = if mutex > 1 { "lock-given-back-twice" } else { "lock-not-given-back" };
+    Err(fail(code)
+        .expected("a consumer that ends with 13 at a wrong slot gives the lock back: `mutex` is 1")
+        .seen(format!("`mutex` is {mutex}"))
+        .into())
+}
+
+fn ends_with(scene: &mut Scene, actor: Actor, code: i32) -> Outcome {
+    match scene.answer(actor) {
+        Event::Ended(Exit::Code(seen)) if seen == code => Ok(()),
+        event => Err(scene.explain(actor, &format!("ends with {code}"), event)),
+    }
+}
