@@ -9,6 +9,8 @@
 
 use std::collections::HashMap;
 
+use crate::indivisible::Functions;
+
 /// How strong an access is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
@@ -43,6 +45,8 @@ pub struct Orderings {
     /// Ordered loads, and stores, that may be of any field: their address is not a constant
     /// distance away, or is handed to the function as it is.
     anywhere: [bool; 2],
+    /// With what operations each function changes its words.
+    pub functions: Functions,
 }
 
 /// What the orderings at one offset say.
@@ -57,7 +61,17 @@ pub enum Finding {
     Undecided,
 }
 
+/// Stands before each part of the IR that is kept for [`Orderings::of_parts`].
+pub(crate) const PART: &str = "\n; ---- part ----\n";
+
 impl Orderings {
+    /// Reads the IR of the library, of the program, and of the library with each of its functions
+    /// by itself.
+    pub(crate) fn of_parts(parts: &str) -> Orderings {
+        let (program, alone) = parts.rsplit_once(PART).unwrap_or((parts, ""));
+        Orderings { functions: Functions::parse(alone), ..Orderings::parse(program) }
+    }
+
     /// Reads them from the text of one or several modules of IR.
     pub fn parse(ir: &str) -> Orderings {
         let mut orderings = Orderings::default();
@@ -129,16 +143,19 @@ impl Orderings {
 
 /// A pointer as a constant distance from some base; nothing when the distance varies.
 #[derive(Clone, Copy)]
-struct Address {
-    offset: Option<u64>,
+pub(crate) struct Address {
+    pub(crate) offset: Option<u64>,
 }
 
 impl Address {
-    const BASE: Address = Address { offset: Some(0) };
+    pub(crate) const BASE: Address = Address { offset: Some(0) };
 }
 
 /// `%p = getelementptr inbounds i8, ptr %base, i64 64`.
-fn parse_address<'a>(line: &'a str, known: &HashMap<&str, Address>) -> Option<(&'a str, Address)> {
+pub(crate) fn parse_address<'a>(
+    line: &'a str,
+    known: &HashMap<&str, Address>,
+) -> Option<(&'a str, Address)> {
     let (value, rest) = line.split_once(" = ")?;
     let rest = rest.strip_prefix("getelementptr ")?;
     let (unit, rest) = rest.split_once(", ptr ")?;

@@ -1,0 +1,125 @@
+//! Step mutex: who is between read and write is there alone.
+
+use super::stage::{
+    MANY, Worker, adds_alone, crowd_counts, gate_was_called, go, hold_the_lock, lock_is_free,
+    open_shop, release_the_lock, sleeps_on,
+};
+use crate::diagnosis::fail;
+use crate::object::Object;
+use crate::peer::shop::{ARRIVED, COUNTER, GO, MUTEX};
+use crate::scene::Scene;
+use crate::verdict::Outcome;
+use crate::watch::Event;
+
+pub(super) fn adds_one(scene: &mut Scene) -> Outcome {
+    let object = open_shop(scene, 0)?;
+    adds_alone(scene, &object, &[], "mutex", (COUNTER, "counter"))
+}
+
+pub(super) fn one_is_inside(scene: &mut Scene) -> Outcome {
+    let object = open_shop(scene, 0)?;
+    let first = Worker::gated(scene, "mutex")?;
+    first.to_the_gate(scene, "")?;
+    is_inside(scene, "mutex")?;
+    nothing_written(&object)?;
+    let second = Worker::gated(scene, "mutex")?;
+    let event = second.begin(scene, "");
+    must_wait(scene, second, event)?;
+    if !scene.gives_way(first.actor, &[second.actor]) {
+        scene.remark(
+            "this machine does not let us choose who runs: a write after the lock was given back \
+             may have gone unseen",
+        );
+    }
+    go(scene)?;
+    first.answers(scene, "done")?;
+    let event = scene.event(second.actor);
+    second.must_be_at_the_gate(scene, event)?;
+    is_inside(scene, "mutex")?;
+    go(scene)?;
+    second.answers(scene, "done")?;
+    let seen = object.u64(COUNTER);
+    if seen != 2 {
+        return Err(fail("outside-the-lock")
+            .expected("counter is 2 when both have gone through the gate, one after the other")
+            .seen(format!("it is {seen}: one of them read or wrote while it was not inside"))
+            .into());
+    }
+    gate_was_called(scene, 2)?;
+    lock_is_free(scene)
+}
+
+pub(super) fn read_is_inside(scene: &mut Scene) -> Outcome {
+    let object = open_shop(scene, 0)?;
+    hold_the_lock(scene)?;
+    let worker = Worker::gated(scene, "mutex")?;
+    let event = worker.begin(scene, "");
+    must_wait(scene, worker, event)?;
+    must_not_have_arrived(scene)?;
+    scene.peer()?.put64(COUNTER, 41)?;
+    release_the_lock(scene)?;
+    let event = scene.event(worker.actor);
+    worker.must_be_at_the_gate(scene, event)?;
+    go(scene)?;
+    worker.answers(scene, "done")?;
+    let seen = object.u64(COUNTER);
+    if seen != 42 {
+        return Err(fail("outside-the-lock")
+            .expected("counter is 42: it became 41 while the worker waited for the lock")
+            .seen(format!("it is {seen}: the worker had read before it was inside"))
+            .into());
+    }
+    lock_is_free(scene)
+}
+
+pub(super) fn crowd(scene: &mut Scene) -> Outcome {
+    // Fewer than elsewhere: most of them sleep and are woken.
+    crowd_counts(scene, "mutex", MANY / 50)
+}
+
+/// Requires the lock to be taken while a worker is at the gate.
+pub(super) fn is_inside(scene: &mut Scene, mode: &str) -> Outcome {
+    let value = scene.peer()?.sem_value(MUTEX)?;
+    if value == 0 {
+        return Ok(());
+    }
+    Err(fail("lock-not-held")
+        .expected(format!("`mutex` is 0 while a worker in the mode `{mode}` is at the gate"))
+        .seen(format!("it is {value}: the door is open behind it"))
+        .into())
+}
+
+/// Requires that the worker sleeps in the lock, which another holds.
+pub(super) fn must_wait(scene: &mut Scene, worker: Worker, event: Event) -> Outcome {
+    let expected = "a worker that finds another one inside sleeps in `mutex`";
+    let seen = match event {
+        event if sleeps_on(&event, MUTEX) => return Ok(()),
+        event if sleeps_on(&event, GO) => "it is at the gate, so two are inside".to_owned(),
+        Event::Line(line) => format!("it goes through and prints `{line}`"),
+        event => return Err(scene.explain(worker.actor, "sleeps in `mutex`", event)),
+    };
+    Err(fail("lets-two-in").expected(expected).seen(seen).into())
+}
+
+/// Requires that a worker which waits for the lock has not been at the gate before.
+pub(super) fn must_not_have_arrived(scene: &mut Scene) -> Outcome {
+    let value = scene.peer()?.sem_value(ARRIVED)?;
+    if value == 0 {
+        return Ok(());
+    }
+    Err(fail("lock-not-held")
+        .expected("a worker takes the lock before it comes to the gate")
+        .seen("it was at the gate and asks for the lock now")
+        .into())
+}
+
+fn nothing_written(object: &Object) -> Outcome {
+    let seen = object.u64(COUNTER);
+    if seen == 0 {
+        return Ok(());
+    }
+    Err(fail("gate-not-between")
+        .expected("counter is 0 still while the worker is at the gate")
+        .seen(format!("it is {seen}: the write was before the gate"))
+        .into())
+}
