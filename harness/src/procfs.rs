@@ -126,6 +126,12 @@ pub fn with_environment(marker: &str) -> Vec<Pid> {
         .collect()
 }
 
+/// Whether the process is stopped, as by SIGSTOP: then it has stored what it has stored.
+pub fn stopped(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    after_name(&stat).next() == Some("T")
+}
+
 /// When the process was started, in ticks since boot: with the pid it names a process for good.
 pub fn start_time(pid: Pid) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
