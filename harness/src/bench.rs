@@ -1,7 +1,7 @@
 //! What a check is run with: the student's program, the peer's, and the words of the lab.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,33 +22,65 @@ pub struct Bench {
     pub words: &'static [(u64, &'static str)],
     /// How long an expected event may take.
     pub deadline: Duration,
-    /// The program's memory orderings, found in the background.
+    /// The program's memory orderings.
     pub orderings: Lazy,
+    /// A check that passes whatever it sees: how the corpus is shown to notice a blunt check.
+    pub blunt: Option<String>,
 }
 
-/// The memory orderings of a program, being read from the compiler's output by another thread.
+/// What works out the orderings.
+type Work = Box<dyn FnOnce() -> Result<Orderings, String> + Send>;
+
+/// The memory orderings of a program, worked out when they are first asked for, or before that in
+/// the background.
 #[derive(Default)]
 pub struct Lazy {
-    thread: std::sync::Mutex<Option<JoinHandle<Result<Orderings, String>>>>,
+    work: Mutex<Option<Work>>,
+    thread: Mutex<Option<JoinHandle<Result<Orderings, String>>>>,
     done: OnceLock<Result<Orderings, String>>,
 }
 
 impl Lazy {
-    /// Starts to work them out.
-    pub fn start(work: impl FnOnce() -> Result<Orderings, String> + Send + 'static) -> Lazy {
-        let thread = std::sync::Mutex::new(Some(std::thread::spawn(work)));
-        Lazy { thread, done: OnceLock::new() }
+    /// Remembers how to work them out.
+    pub fn new(work: impl FnOnce() -> Result<Orderings, String> + Send + 'static) -> Lazy {
+        let lazy = Lazy::default();
+        *lock(&lazy.work) = Some(Box::new(work));
+        lazy
+    }
+
+    /// Starts in the background: it takes the compiler a second, in which scenes can be played.
+    pub fn begin(&self) {
+        if let Some(work) = take(&self.work) {
+            *lock(&self.thread) = Some(std::thread::spawn(work));
+        }
+    }
+
+    fn get(&self) -> &Result<Orderings, String> {
+        self.done.get_or_init(|| match (take(&self.thread), take(&self.work)) {
+            (Some(thread), _) => thread
+                .join()
+                .unwrap_or_else(|_| Err("reading the compiler's output failed".to_owned())),
+            (None, Some(work)) => work(),
+            (None, None) => Err("the program was not built from Rust here".to_owned()),
+        })
     }
 }
 
 /// Waits for the thread: it works in a folder that is about to be used again or removed.
 impl Drop for Lazy {
     fn drop(&mut self) {
-        let slot = self.thread.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(thread) = slot.take() {
+        if let Some(thread) = take(&self.thread) {
             let _ = thread.join();
         }
     }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    lock(slot).take()
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Bench {
@@ -58,14 +90,7 @@ impl Bench {
     ///
     /// `NotChecked` where there is no such output, as for a program in another language.
     pub fn orderings(&self) -> Outcome<&Orderings> {
-        let result = self.orderings.done.get_or_init(|| {
-            let thread = self.orderings.thread.lock().map_or(None, |mut slot| slot.take());
-            match thread.map(JoinHandle::join) {
-                Some(Ok(result)) => result,
-                Some(Err(_)) => Err("reading the compiler's output failed".to_owned()),
-                None => Err("the program was not built from Rust here".to_owned()),
-            }
-        });
+        let result = self.orderings.get();
         result.as_ref().map_err(|why| Stop::NotChecked(why.clone()))
     }
 }

@@ -69,6 +69,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Prove the course: starters, solutions, wrong and right submissions (for instructors)
+    Verify(Verify),
     /// Print the completions for a shell
     #[command(
         after_help = "As in: cargo lab completions bash > ~/.local/share/bash-completion/completions/lab"
@@ -143,4 +145,27 @@ pub struct Hint {
     /// All hints at once
     #[arg(long)]
     pub all: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Only this lab; may be given several times
+    #[arg(long, value_name = "LAB")]
+    pub only: Vec<String>,
+    /// Judge each submission this many times; the verdict must be the same each time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Keep all processors busy meanwhile
+    #[arg(long)]
+    pub load: bool,
+    /// How many submissions are judged at once; one a processor unless told
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Let one check, as LAB/CHECK, pass whatever it sees: the corpus must notice
+    #[arg(long, value_name = "LAB/CHECK")]
+    pub blunt: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

@@ -22,6 +22,7 @@ mod reset;
 mod run;
 mod solution;
 mod status;
+mod verify;
 
 /// What a command ends in.
 type Done = Result<ExitCode, Failure>;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> Done {
         None => status::status(&course()?),
         Some(Command::Check(arguments)) => check::check(&course()?, &arguments),
         Some(Command::Run(arguments)) => run::run(&course()?, &arguments),
+        Some(Command::Verify(arguments)) => verify::verify(&course()?, &arguments),
         Some(Command::Hint(arguments)) => hint::hint(&course()?, &arguments),
         Some(Command::List { json }) => list::list(&course()?, json),
         Some(Command::Reset { lab, yes }) => reset::reset(&course()?, &lab, yes),

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
@@ -26,6 +27,9 @@ use crate::submission::{Origin, Submission};
 
 /// The profile of every graded program, defined in the root manifest.
 const PROFILE: &str = "grade";
+
+/// How many workshops for single submissions this process has opened.
+static FOLDERS: AtomicU64 = AtomicU64::new(0);
 
 /// What came of a build.
 #[derive(Debug)]
@@ -57,7 +61,10 @@ impl Workshop {
         let name = match origin {
             Origin::Workspace => "workspace".to_owned(),
             Origin::Solution => "solution".to_owned(),
-            Origin::Folder(_) => format!("folder-{}", std::process::id()),
+            Origin::Folder(_) => {
+                let number = FOLDERS.fetch_add(1, Relaxed);
+                format!("folder-{}-{number}", std::process::id())
+            }
         };
         let folder = course.build_folder().join(&name);
         let fleeting = matches!(origin, Origin::Folder(_));
@@ -350,7 +357,9 @@ fn lock(folder: &Path, name: &str, tell: &impl Fn(&str)) -> Result<Flock<fs::Fil
 fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix("folder-")?.parse().ok());
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("folder-")?.split('-').next()?.parse().ok());
         if pid.is_some_and(|pid| procfs::start_time(Pid::from_raw(pid)).is_none()) {
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -25,6 +25,8 @@ pub struct Order<'a> {
     pub step: Option<&'a str>,
     /// The harness's own program, which plays the peer.
     pub harness: PathBuf,
+    /// A check that passes whatever it sees; see [`Bench::blunt`].
+    pub blunt: Option<&'a str>,
 }
 
 /// Something to tell a person who waits.
@@ -54,11 +56,12 @@ impl Order<'_> {
                 Ok(Record::stopped(self.lab, submission.record(), ResultKind::BuildFailed, words))
             }
             Built::Program(program) => {
-                let orderings = match checks::read_orderings(&self.lab.id) {
-                    true => Lazy::start(workshop.orderings(self.lab, submission)),
-                    false => Lazy::default(),
-                };
-                Ok(self.judge(program, orderings, submission.record(), start, tell))
+                let orderings = Lazy::new(workshop.orderings(self.lab, submission));
+                if checks::read_orderings(&self.lab.id) {
+                    orderings.begin();
+                }
+                let bench = self.bench(program, orderings);
+                Ok(self.judge(&bench, submission.record(), start, tell))
             }
         }
     }
@@ -79,26 +82,31 @@ impl Order<'_> {
             .with_context(|| format!("cannot read {}", program.display()))?;
         let submission =
             SubmissionRecord { id: name_of(&program), sha256: to_hex(&Sha256::digest(bytes)) };
-        Ok(self.judge(program, Lazy::default(), submission, Instant::now(), tell))
+        let bench = self.bench(program, Lazy::default());
+        Ok(self.judge(&bench, submission, Instant::now(), tell))
     }
 
-    fn judge(
+    /// What the checks are run with.
+    pub fn bench(&self, program: PathBuf, orderings: Lazy) -> Bench {
+        Bench {
+            program,
+            peer_program: self.harness.clone(),
+            words: checks::words(&self.lab.id),
+            deadline: DEADLINE,
+            orderings,
+            blunt: self.blunt.map(str::to_owned),
+        }
+    }
+
+    /// Judges what is on the bench.
+    pub fn judge(
         &self,
-        program: PathBuf,
-        orderings: Lazy,
+        bench: &Bench,
         submission: SubmissionRecord,
         start: Instant,
         tell: impl Fn(Progress<'_>),
     ) -> Record {
-        let words = checks::words(&self.lab.id);
-        let bench = Bench {
-            program,
-            peer_program: self.harness.clone(),
-            words,
-            deadline: DEADLINE,
-            orderings,
-        };
-        let steps = check::judge(self.lab, &bench, self.step, |step, check| {
+        let steps = check::judge(self.lab, bench, self.step, |step, check| {
             tell(Progress::Check(step, check))
         });
         Record::graded(self.lab, submission, steps, start.elapsed())

@@ -26,4 +26,5 @@ pub mod scene;
 pub mod schedule;
 pub mod submission;
 pub mod verdict;
+pub mod verify;
 pub mod watch;

@@ -8,6 +8,10 @@ use harness::{cleanup, commands};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A panic of ours is told in a line, and ends with the exit code for our faults.
+    std::panic::set_hook(Box::new(|panic| {
+        anstream::eprintln!("the grader failed, not you: {panic}");
+    }));
     // Ctrl-C, and a polite request to end, leave nothing behind.
     let handler = ctrlc::set_handler(|| {
         cleanup::everything();
@@ -16,9 +20,10 @@ fn main() -> ExitCode {
     if let Err(error) = handler {
         eprintln!("cannot watch for Ctrl-C: {error}");
     }
-    match commands::run(cli) {
-        Ok(code) => code.into(),
-        Err(failure) => {
+    match std::panic::catch_unwind(|| commands::run(cli)) {
+        Err(_) => harness::exit_code::ExitCode::Broken.into(),
+        Ok(Ok(code)) => code.into(),
+        Ok(Err(failure)) => {
             anstream::eprintln!("{}", commands::told(&failure));
             failure.code.into()
         }

@@ -42,8 +42,13 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
     let mut worst = ExitCode::Passed;
     for round in 0..arguments.repeat {
         for (index, lab) in labs.iter().enumerate() {
-            let order =
-                Order { course, lab, step: arguments.step.as_deref(), harness: harness.clone() };
+            let order = Order {
+                course,
+                lab,
+                step: arguments.step.as_deref(),
+                harness: harness.clone(),
+                blunt: None,
+            };
             let record = match (&arguments.whose.program, submissions.get(index)) {
                 (None, Some(submission)) => {
                     let tell = |text: &str| ticker.announce(text);

@@ -96,6 +96,7 @@ fn play(lab: &Lab, program: &Path, text: &[u8]) -> Done {
         words: checks::words(&lab.id),
         deadline: DEADLINE,
         orderings: Lazy::default(),
+        blunt: None,
     };
     let mut scene = Scene::new(&bench).broken()?;
     let outcome = match lab.id.as_str() {
@@ -106,7 +107,7 @@ fn play(lab: &Lab, program: &Path, text: &[u8]) -> Done {
         Ok(code) => Ok(code),
         Err(Stop::Fail(diagnosis)) => {
             say(&format!("\n{} {}", paint(BAD, diagnosis.code), diagnosis.seen));
-            say(&format!("{}", paint(COMMAND, &format!("cargo lab check {}", lab.id))));
+            say(&paint(COMMAND, &format!("cargo lab check {}", lab.id)));
             Ok(ExitCode::Failed)
         }
         Err(Stop::NotStarted(todo)) => {

@@ -49,6 +49,33 @@ pub fn push(peer: &mut Peer, message: &[u8]) -> Asked {
     peer.put64(TAIL, tail + 1)
 }
 
+/// Publishes many messages with a single store of tail, growing the object by doubling where it
+/// must.
+pub fn push_all(peer: &mut Peer, messages: &[Vec<u8>]) -> Asked {
+    let tail = peer.get64(TAIL)?;
+    let end = slot(tail + messages.len() as u64);
+    let mut len = peer.remap()?;
+    if end > len {
+        while len < end {
+            len *= 2;
+        }
+        peer.resize(len)?;
+    }
+    peer.write(slot(tail), &slots(messages))?;
+    peer.put64(TAIL, tail + messages.len() as u64)
+}
+
+/// The slots of these messages, one behind the other.
+pub fn slots(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(messages.len() * SLOT as usize);
+    for message in messages {
+        bytes.extend((message.len() as u64).to_le_bytes());
+        bytes.extend(message);
+        bytes.resize(bytes.len().next_multiple_of(SLOT as usize), 0);
+    }
+    bytes
+}
+
 /// Takes the next message; nothing when there is none at the moment.
 pub fn pop(peer: &mut Peer) -> Asked<Option<Vec<u8>>> {
     let head = peer.get64(HEAD)?;

@@ -56,6 +56,7 @@ impl Shape {
     }
 
     /// Length of the object.
+    #[expect(clippy::len_without_is_empty, reason = "a ring has at least its header")]
     pub fn len(self) -> u64 {
         SLOTS + u64::from(self.capacity) * u64::from(self.slot_size)
     }

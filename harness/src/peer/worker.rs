@@ -69,7 +69,7 @@ impl Memory {
     fn at<T>(&self, offset: usize) -> Result<*mut T, String> {
         let object = fstat(&self.fd).map_err(told)?.st_size as usize;
         let end = offset.checked_add(size_of::<T>()).ok_or("the offset overflows")?;
-        if end > self.len.min(object) || offset % align_of::<T>() != 0 {
+        if end > self.len.min(object) || !offset.is_multiple_of(align_of::<T>()) {
             let mapped = self.len;
             return Err(format!(
                 "the object has {object} bytes ({mapped} of them mapped), byte {end} is needed"

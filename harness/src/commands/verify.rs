@@ -1,0 +1,126 @@
+//! `cargo lab verify`: what an instructor runs after touching a lab.
+
+use std::process::{Child, Command, Stdio};
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{Done, Ticker, harness, say, say_json};
+use crate::cli::Verify;
+use crate::compile::Workshop;
+use crate::course::Course;
+use crate::exit_code::{Blame, ExitCode, Failure};
+use crate::machine;
+use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
+use crate::submission::Origin;
+use crate::verify::{Finding, Kind, Plan, cases, idle_checks, judge};
+
+#[derive(Serialize)]
+struct Verified {
+    findings: Vec<Finding>,
+    /// Checks that no wrong submission shows to be able to fail.
+    idle_checks: Vec<String>,
+    gradings: u32,
+    unexpected: usize,
+}
+
+pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
+    let labs = course.chosen(&arguments.only).usage()?;
+    let harness = harness()?;
+    machine::can_share_memory().broken()?;
+    machine::can_watch_processes(&harness).broken()?;
+    let cases = cases(course, &labs).usage()?;
+    let ticker = Ticker::new();
+    // The seed is built once, before many need it at the same time.
+    drop(Workshop::open(course, &Origin::Solution, |text| ticker.announce(text)).broken()?);
+    let cores = available_parallelism().map_or(1, usize::from);
+    let plan = Plan {
+        course,
+        harness,
+        repeat: arguments.repeat,
+        jobs: arguments.jobs.unwrap_or(cores),
+        blunt: arguments.blunt.clone(),
+    };
+    let load = if arguments.load { Load::start(cores)? } else { Load::default() };
+    let start = Instant::now();
+    let total = cases.len();
+    let findings = judge(&plan, &cases, |done, finding| {
+        let rest = start.elapsed().as_secs() * (total - done) as u64 / done as u64;
+        ticker.tell(&format!("{done}/{total}, about {rest} s to go; last: {}", finding.case));
+    });
+    drop(load);
+    ticker.clear();
+    let findings = findings.broken()?;
+    let idle_checks = idle_checks(&labs, &cases);
+    let unexpected = findings.iter().filter(|finding| !finding.unexpected.is_empty()).count();
+    let verified =
+        Verified { gradings: arguments.repeat * total as u32, findings, idle_checks, unexpected };
+    if arguments.json {
+        say_json(&verified)?;
+    } else {
+        tell(&verified);
+        for lab in &labs {
+            let number = |kind: fn(&Kind) -> bool| {
+                cases.iter().filter(|c| c.lab.id == lab.id && kind(&c.kind)).count()
+            };
+            let wrong = number(|kind| matches!(kind, Kind::Wrong(_)));
+            let right = number(|kind| matches!(kind, Kind::Right));
+            say(&format!(
+                "{:<17} {wrong:>3} wrong, {right:>2} right, a starter, a solution",
+                lab.id
+            ));
+        }
+        let style = if unexpected == 0 { GOOD } else { BAD };
+        let seconds = start.elapsed().as_secs();
+        say(&paint(
+            style,
+            &format!("{} gradings in {seconds} s, {unexpected} unexpected", verified.gradings),
+        ));
+    }
+    let whole = unexpected == 0 && verified.idle_checks.is_empty();
+    Ok(if whole { ExitCode::Passed } else { ExitCode::Failed })
+}
+
+fn tell(verified: &Verified) {
+    for finding in &verified.findings {
+        if let Some(first) = finding.unexpected.first() {
+            let times = format!("{} of {}", finding.unexpected.len(), finding.times);
+            say(&format!("{} {}  {}  {first}", paint(BAD, "✘"), finding.case, paint(DIM, &times)));
+        }
+    }
+    for check in &verified.idle_checks {
+        say(&format!(
+            "{} {check}  {}",
+            paint(OPEN, "-"),
+            paint(DIM, "no wrong submission shows that it can fail")
+        ));
+    }
+}
+
+/// Busy loops on all processors, while it lives.
+#[derive(Default)]
+struct Load {
+    loops: Vec<Child>,
+}
+
+impl Load {
+    fn start(cores: usize) -> Result<Load, Failure> {
+        let mut load = Load::default();
+        for _ in 0..cores {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
+            load.loops.push(shell.spawn().broken()?);
+        }
+        Ok(load)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for busy in &mut self.loops {
+            let _ = busy.kill();
+            let _ = busy.wait();
+        }
+    }
+}

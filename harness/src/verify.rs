@@ -1,0 +1,284 @@
+//! The course proves itself: starters are not started, solutions get full marks, every wrong
+//! submission of the corpus is caught by the named check for the named cause, every right one
+//! passes, and every check catches something.
+//!
+//! A grader is worth what it tells apart, and this is where that is measured.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::bench::Lazy;
+use crate::checks;
+use crate::compile::{Built, Workshop};
+use crate::course::{Course, Lab};
+use crate::grading::Order;
+use crate::record::{Record, ResultKind, Status};
+use crate::submission::{Origin, Submission};
+
+/// What a wrong submission is rejected for, as its `expect.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The step that is lost.
+    pub step: String,
+    /// The check that finds it.
+    pub check: String,
+    /// The cause it names.
+    pub code: String,
+}
+
+/// What kind of submission a case is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As handed out: nothing is written.
+    Starter,
+    /// The reference.
+    Solution,
+    /// With one plausible mistake.
+    Wrong(Expect),
+    /// Correct, and unlike the reference.
+    Right,
+}
+
+/// One submission to be judged.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// Its lab.
+    pub lab: &'a Lab,
+    /// What it is.
+    pub kind: Kind,
+    /// The folder of its files.
+    pub folder: PathBuf,
+    /// How it is called in a table: `bounded-buffer wrong/forgets-the-post`.
+    pub name: String,
+}
+
+/// What came of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The case.
+    pub case: String,
+    /// How often it was judged.
+    pub times: u32,
+    /// What was not as expected, each time it was not.
+    pub unexpected: Vec<String>,
+}
+
+/// How to judge.
+pub struct Plan<'a> {
+    /// The course.
+    pub course: &'a Course,
+    /// The harness's own program.
+    pub harness: PathBuf,
+    /// How often each case is judged.
+    pub repeat: u32,
+    /// How many cases are judged at once.
+    pub jobs: usize,
+    /// A check that passes whatever it sees, as `lab/check`.
+    pub blunt: Option<String>,
+}
+
+/// The folder of the corpus.
+const CORPUS: &str = "harness/tests/submissions";
+
+/// All cases of the labs, in a stable order.
+///
+/// # Errors
+///
+/// When an `expect.toml` cannot be read, or names what does not exist.
+pub fn cases<'a>(course: &'a Course, labs: &[&'a Lab]) -> Result<Vec<Case<'a>>> {
+    let mut cases = Vec::new();
+    for &lab in labs {
+        let case = |kind, folder, name: &str| Case {
+            lab,
+            kind,
+            folder,
+            name: format!("{} {name}", lab.id),
+        };
+        let starter = course.root.join("harness/starters").join(&lab.id);
+        cases.push(case(Kind::Starter, starter, "starter"));
+        cases.push(case(Kind::Solution, course.solution_folder(lab), "solution"));
+        for sort in ["wrong", "right"] {
+            let folder = course.root.join(CORPUS).join(&lab.id).join(sort);
+            let mut folders: Vec<PathBuf> = fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
+            folders.sort();
+            for folder in folders {
+                let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let kind =
+                    if sort == "wrong" { Kind::Wrong(expect(lab, &folder)?) } else { Kind::Right };
+                cases.push(case(kind, folder.join("files"), &format!("{sort}/{name}")));
+            }
+        }
+    }
+    Ok(cases)
+}
+
+fn expect(lab: &Lab, folder: &std::path::Path) -> Result<Expect> {
+    let path = folder.join("expect.toml");
+    let read = || -> Result<Expect> {
+        let expect: Expect = toml::from_str(&fs::read_to_string(&path)?)?;
+        lab.known_step(&expect.step)?;
+        let known =
+            |check: &&crate::check::Check| check.id == expect.check && check.step == expect.step;
+        checks::table(&lab.id).iter().find(known).with_context(|| {
+            format!("{} has no check `{}` in the step {}", lab.id, expect.check, expect.step)
+        })?;
+        Ok(expect)
+    };
+    read().with_context(|| format!("{} is not as it should be", path.display()))
+}
+
+/// Judges all cases, so many at once, and tells after each how many are done.
+///
+/// # Errors
+///
+/// When the machine cannot build or run anything.
+pub fn judge(
+    plan: &Plan<'_>,
+    cases: &[Case<'_>],
+    done: impl Fn(usize, &Finding) + Sync,
+) -> Result<Vec<Finding>> {
+    let next = AtomicUsize::new(0);
+    let finished = AtomicUsize::new(0);
+    let findings: Mutex<Vec<(usize, Result<Finding>)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Relaxed);
+                    let Some(case) = cases.get(index) else { return };
+                    let finding = plan.judge(case);
+                    if let Ok(finding) = &finding {
+                        done(finished.fetch_add(1, Relaxed) + 1, finding);
+                    }
+                    findings
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .push((index, finding));
+                }
+            });
+        }
+    });
+    let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    findings.sort_by_key(|(index, _)| *index);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+impl Plan<'_> {
+    fn judge(&self, case: &Case<'_>) -> Result<Finding> {
+        let blunt = self.blunt.as_deref().and_then(|blunt| blunt.split_once('/'));
+        let blunt = blunt.filter(|(lab, _)| *lab == case.lab.id).map(|(_, check)| check);
+        let order = Order {
+            course: self.course,
+            lab: case.lab,
+            step: None,
+            harness: self.harness.clone(),
+            blunt,
+        };
+        let origin = match case.kind {
+            Kind::Solution => Origin::Solution,
+            _ => Origin::Folder(case.folder.clone()),
+        };
+        let submission = Submission::collect(self.course, case.lab, &origin)?;
+        // A workshop of its own also for the solution: nothing of an earlier day is in it.
+        let workshop = Workshop::open(self.course, &Origin::Folder(case.folder.clone()), |_| {})?;
+        let mut finding =
+            Finding { case: case.name.clone(), times: self.repeat, unexpected: Vec::new() };
+        match workshop.build(self.course, case.lab, &submission)? {
+            Built::Refused(words) => {
+                let first = words.lines().next().unwrap_or("").to_owned();
+                finding.unexpected.push(format!("does not compile: {first}"));
+            }
+            Built::Program(program) => {
+                let bench =
+                    order.bench(program, Lazy::new(workshop.orderings(case.lab, &submission)));
+                for _ in 0..self.repeat {
+                    let record = order.judge(&bench, submission.record(), Instant::now(), |_| {});
+                    finding.unexpected.extend(unexpected(case, &record));
+                }
+            }
+        }
+        Ok(finding)
+    }
+}
+
+/// What is not as the case demands.
+fn unexpected(case: &Case<'_>, record: &Record) -> Option<String> {
+    if record.outcome != ResultKind::Graded {
+        return Some(format!("{:?}: {}", record.outcome, broken(record)));
+    }
+    match &case.kind {
+        Kind::Starter => {
+            let open = |status| matches!(status, Status::NotStarted | Status::Skipped);
+            let step = record.steps.iter().find(|step| !open(step.status))?;
+            Some(format!("step {} is {:?}, not NotStarted", step.id, step.status))
+        }
+        Kind::Solution | Kind::Right => {
+            let full = record.points == record.max_points && record.bonus == record.max_bonus;
+            (!full).then(|| {
+                format!("{}/{}: {}", record.points, record.max_points, first_failure(record))
+            })
+        }
+        Kind::Wrong(expect) => {
+            let wanted = format!("{} {} {}", expect.step, expect.check, expect.code);
+            let seen = first_failure(record);
+            (seen != wanted).then(|| format!("want `{wanted}`, got `{seen}`"))
+        }
+    }
+}
+
+/// Step, check and cause of what a student reads first.
+fn first_failure(record: &Record) -> String {
+    for step in &record.steps {
+        for check in &step.checks {
+            match (&check.diagnosis, check.status) {
+                (Some(diagnosis), _) => {
+                    return format!("{} {} {}", step.id, check.id, diagnosis.code);
+                }
+                (None, Status::NotStarted) => {
+                    return format!("{} {} not started", step.id, check.id);
+                }
+                _ => {}
+            }
+        }
+    }
+    "nothing".to_owned()
+}
+
+fn broken(record: &Record) -> String {
+    let checks = record.steps.iter().flat_map(|step| &step.checks);
+    let broken = checks.filter(|check| check.status == Status::Broken);
+    broken.filter_map(|check| check.why.clone()).next().unwrap_or_default()
+}
+
+/// Checks that no wrong submission of the corpus is caught by, as `lab/check`: nothing shows that
+/// they can fail.
+pub fn idle_checks(labs: &[&Lab], cases: &[Case<'_>]) -> Vec<String> {
+    let mut caught = BTreeSet::new();
+    for case in cases {
+        if let Kind::Wrong(expect) = &case.kind {
+            caught.insert((case.lab.id.as_str(), expect.check.as_str()));
+        }
+    }
+    let mut idle = Vec::new();
+    for lab in labs {
+        for check in checks::table(&lab.id) {
+            if !caught.contains(&(lab.id.as_str(), check.id)) {
+                idle.push(format!("{}/{}", lab.id, check.id));
+            }
+        }
+    }
+    idle
+}
