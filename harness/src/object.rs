@@ -5,7 +5,9 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 
+use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::{Whence, lseek};
 
 use crate::cleanup::SHM_DIR;
 
@@ -64,6 +66,30 @@ impl Object {
     /// given back.
     pub fn occupied(&self) -> u64 {
         self.file.metadata().map_or(0, |meta| meta.blocks() * 512)
+    }
+
+    /// Memory that the bytes from `start` to `end` occupy. A hole occupies none.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, as where its file system does not tell data from holes.
+    pub fn memory_within(&self, start: u64, end: u64) -> nix::Result<u64> {
+        let mut total = 0;
+        let mut at = start;
+        while at < end {
+            let data = match lseek(&self.file, at as i64, Whence::SeekData) {
+                // Behind `at` there is nothing but holes.
+                Err(Errno::ENXIO) => break,
+                found => (found? as u64).min(end),
+            };
+            let hole = match lseek(&self.file, data as i64, Whence::SeekHole) {
+                Err(Errno::ENXIO) => end,
+                found => (found? as u64).min(end),
+            };
+            total += hole - data;
+            at = hole;
+        }
+        Ok(total)
     }
 
     /// All of its bytes.

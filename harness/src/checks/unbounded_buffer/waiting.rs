@@ -1,0 +1,158 @@
+//! Step waiting: an empty buffer costs almost nothing, and a new message is noticed soon.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::checks::unbounded_buffer::stage::{
+    CONSUMER, as_long_as, empty, filled, message, messages, rests, take, taken,
+};
+use crate::diagnosis::fail;
+use crate::peer::log::{self, FIRST_LEN};
+use crate::procfs::{self, Doing};
+use crate::scene::{Actor, Scene, shown};
+use crate::verdict::Outcome;
+use crate::watch::Event;
+
+/// How long the consumer is left alone at the empty buffer.
+const WINDOW: Duration = Duration::from_millis(400);
+/// Share of the window in percent that it may use. The rule says 10; on a loaded machine the
+/// kernel's own work for a nap weighs more, and who burns the processor uses 100.
+const MOST: u32 = 20;
+/// A message later than this is late: twice the rule, so that nobody fails by an inaccurate clock.
+const LATE: Duration = Duration::from_millis(500);
+
+pub(super) fn waits(scene: &mut Scene) -> Outcome {
+    let object = filled(scene, &messages(0..2), 0)?;
+    let consumer = scene.attach(CONSUMER)?;
+    take(scene, consumer, 0, &messages(0..2))?;
+    scene.send(consumer, b"\n");
+    // Whether it spins is the next check's question, and what it sleeps on is its own affair.
+    let event = scene.event(consumer);
+    let seen = match event {
+        Event::Line(line) => format!("your consumer prints `{}`", shown(&line)),
+        Event::WantsInput => "your consumer takes nothing and wants the next line".to_owned(),
+        Event::Asleep(_) => {
+            "your consumer sleeps until somebody wakes it, and no producer will".to_owned()
+        }
+        Event::Ended(exit) => {
+            // A `todo!` or a panic has a diagnosis of its own.
+            let stop = scene.explain(consumer, "waits for the next message", Event::Ended(exit));
+            let general = matches!(exit, crate::process::Exit::Code(code) if code != 101);
+            if !general {
+                return Err(stop);
+            }
+            format!("your consumer {}", exit.told())
+        }
+        event @ Event::Floods => {
+            return Err(scene.explain(consumer, "waits for the next message", event));
+        }
+        Event::Polls | Event::Spins | Event::Silent => {
+            as_long_as(&object, FIRST_LEN, "your consumer")?;
+            log::push(scene.peer()?, &message(2))?;
+            return taken(scene, consumer, 2, &message(2));
+        }
+    };
+    Err(fail("does-not-wait")
+        .expected("a consumer that has taken everything waits for the next message")
+        .seen(seen)
+        .into())
+}
+
+pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
+    empty(scene)?;
+    let consumer = scene.attach(CONSUMER)?;
+    scene.send(consumer, b"\n");
+    let mut used = share(scene, consumer, WINDOW);
+    if let Some(seen) = used.too_much() {
+        // Once more and longer, before anybody is accused.
+        used = share(scene, consumer, 2 * WINDOW);
+        if used.too_much().is_some() {
+            return Err(fail("burns-the-processor")
+                .expected("a consumer at an empty buffer uses at most 10 % of a processor")
+                .seen(seen)
+                .into());
+        }
+    }
+    // It was a wait all the time, and not an end.
+    log::push(scene.peer()?, &message(0))?;
+    taken(scene, consumer, 0, &message(0))
+}
+
+/// What a process did with a window of time.
+struct Share {
+    window: Duration,
+    cpu: Duration,
+    /// How long it was ready to run and had no processor.
+    starved: Duration,
+    sleeps: u64,
+}
+
+impl Share {
+    /// What is wrong with it, if anything is.
+    fn too_much(&self) -> Option<String> {
+        if self.cpu * 100 > self.window * MOST {
+            let percent = self.cpu.as_millis() * 100 / self.window.as_millis().max(1);
+            // In steps of ten: the exact number is another in every run.
+            return Some(format!("your consumer uses about {} %", (percent + 5) / 10 * 10));
+        }
+        // On a busy machine a loop of yields gets little, yet it wants all of it: it never sleeps.
+        if self.sleeps == 0 && (self.cpu + self.starved) * 2 > self.window {
+            return Some(
+                "your consumer never sleeps: it takes every moment that others leave".to_owned(),
+            );
+        }
+        None
+    }
+}
+
+fn share(scene: &Scene, consumer: Actor, window: Duration) -> Share {
+    let pid = scene.pid(consumer);
+    let (start, starved) = (Instant::now(), procfs::starved(pid));
+    let (cpu, sleeps) = scene.idle(consumer, window);
+    let starved = procfs::starved(pid).saturating_sub(starved);
+    Share { window: start.elapsed(), cpu, starved, sleeps }
+}
+
+pub(super) fn notices_soon(scene: &mut Scene) -> Outcome {
+    const ROUNDS: u64 = 5;
+    empty(scene)?;
+    let consumer = scene.attach(CONSUMER)?;
+    let pid = scene.pid(consumer);
+    let mut late = 0;
+    for round in 0..ROUNDS {
+        scene.send(consumer, b"\n");
+        // In the first round it has had time to fall into its longest sleep.
+        if round == 0 {
+            sleep(WINDOW);
+        }
+        asleep(scene, consumer);
+        let starved = procfs::starved(pid);
+        log::push(scene.peer()?, &message(round))?;
+        let start = Instant::now();
+        taken(scene, consumer, round, &message(round))?;
+        let starved = procfs::starved(pid).saturating_sub(starved);
+        late += u64::from(start.elapsed().saturating_sub(starved) > LATE);
+        if late * 2 > ROUNDS {
+            return Err(fail("comes-late")
+                .expected("a message comes out within 250 ms")
+                .seen(format!("{late} of {} took more than twice as long", round + 1))
+                .into());
+        }
+        rests(scene, consumer)?;
+    }
+    Ok(())
+}
+
+/// Waits a moment for the consumer to be in the middle of a nap, if it takes naps at all.
+fn asleep(scene: &mut Scene, consumer: Actor) {
+    let start = Instant::now();
+    let naps = |scene: &Scene| {
+        let tasks = procfs::tasks(scene.pid(consumer));
+        tasks
+            .iter()
+            .any(|task| matches!(task.doing, Doing::Napping | Doing::Futex { timed: true, .. }))
+    };
+    while !naps(scene) && start.elapsed() < Duration::from_millis(50) {
+        sleep(Duration::from_micros(200));
+    }
+}
