@@ -26,17 +26,29 @@ pub struct Check {
     pub run: fn(&mut Scene) -> Outcome,
 }
 
-/// Judges a submission: every step of the lab, or the one that is asked for and those it needs.
-/// `progress` is told of each check before it runs.
+/// Which steps of a lab are judged.
+#[derive(Clone, Copy, Debug)]
+pub enum Extent<'a> {
+    /// All.
+    Whole,
+    /// One, and those it needs.
+    Step(&'a str),
+    /// All up to the first that fails: enough to know what a student reads first.
+    FirstFailure,
+}
+
+/// Judges a submission. `progress` is told of each check before it runs.
 pub fn judge(
     lab: &Lab,
     bench: &Bench,
-    only: Option<&str>,
+    extent: Extent<'_>,
     mut progress: impl FnMut(&Step, &Check),
 ) -> Vec<StepRecord> {
     let table = checks::table(&lab.id);
-    let wanted =
-        |step: &Step| only.is_none_or(|only| only == step.id || needed_by(lab, only, &step.id));
+    let wanted = |step: &Step| match extent {
+        Extent::Step(only) => only == step.id || needed_by(lab, only, &step.id),
+        Extent::Whole | Extent::FirstFailure => true,
+    };
     let mut records: Vec<StepRecord> = Vec::new();
     for step in lab.steps.iter().filter(|step| wanted(step)) {
         let unmet = step.needs.iter().find(|need| {
@@ -58,7 +70,11 @@ pub fn judge(
                 }
             });
         }
+        let failed = done.iter().any(|check| check.status == Status::Failed);
         records.push(StepRecord::new(step, done));
+        if failed && matches!(extent, Extent::FirstFailure) {
+            break;
+        }
     }
     records
 }

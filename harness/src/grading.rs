@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 
 use crate::bench::{Bench, DEADLINE, Lazy};
-use crate::check::{self, Check};
+use crate::check::{self, Check, Extent};
 use crate::checks;
 use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab, Step};
@@ -21,8 +21,8 @@ pub struct Order<'a> {
     pub course: &'a Course,
     /// The lab.
     pub lab: &'a Lab,
-    /// Only this step and those it needs.
-    pub step: Option<&'a str>,
+    /// Which of its steps.
+    pub extent: Extent<'a>,
     /// The harness's own program, which plays the peer.
     pub harness: PathBuf,
     /// A check that passes whatever it sees; see [`Bench::blunt`].
@@ -106,7 +106,7 @@ impl Order<'_> {
         start: Instant,
         tell: impl Fn(Progress<'_>),
     ) -> Record {
-        let steps = check::judge(self.lab, bench, self.step, |step, check| {
+        let steps = check::judge(self.lab, bench, self.extent, |step, check| {
             tell(Progress::Check(step, check))
         });
         Record::graded(self.lab, submission, steps, start.elapsed())

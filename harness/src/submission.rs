@@ -92,9 +92,8 @@ impl Submission {
 ///
 /// When there is none: a folder with bare files does not say of which lab they are.
 pub fn labs_in<'a>(course: &'a Course, folder: &Path) -> Result<Vec<&'a Lab>> {
-    let holds = |lab: &&Lab| {
-        folder.join(&lab.id).is_dir() || folder.join("labs").join(&lab.id).is_dir()
-    };
+    let holds =
+        |lab: &&Lab| folder.join(&lab.id).is_dir() || folder.join("labs").join(&lab.id).is_dir();
     let labs: Vec<&Lab> = course.labs.iter().filter(holds).collect();
     if labs.is_empty() {
         let all: Vec<&str> = course.labs.iter().map(|lab| lab.id.as_str()).collect();

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::Lazy;
+use crate::check::{Check, Extent};
 use crate::checks;
 use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab};
@@ -130,8 +131,7 @@ fn expect(lab: &Lab, folder: &std::path::Path) -> Result<Expect> {
     let read = || -> Result<Expect> {
         let expect: Expect = toml::from_str(&fs::read_to_string(&path)?)?;
         lab.known_step(&expect.step)?;
-        let known =
-            |check: &&crate::check::Check| check.id == expect.check && check.step == expect.step;
+        let known = |check: &&Check| check.id == expect.check && check.step == expect.step;
         checks::table(&lab.id).iter().find(known).with_context(|| {
             format!("{} has no check `{}` in the step {}", lab.id, expect.check, expect.step)
         })?;
@@ -180,10 +180,14 @@ impl Plan<'_> {
     fn judge(&self, case: &Case<'_>) -> Result<Finding> {
         let blunt = self.blunt.as_deref().and_then(|blunt| blunt.split_once('/'));
         let blunt = blunt.filter(|(lab, _)| *lab == case.lab.id).map(|(_, check)| check);
+        let extent = match case.kind {
+            Kind::Wrong(_) => Extent::FirstFailure,
+            _ => Extent::Whole,
+        };
         let order = Order {
             course: self.course,
             lab: case.lab,
-            step: None,
+            extent,
             harness: self.harness.clone(),
             blunt,
         };

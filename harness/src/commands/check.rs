@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Done, Ticker, harness, origin, say, say_json};
+use crate::check::Extent;
 use crate::cli::Check;
 use crate::compile::Workshop;
 use crate::course::{Course, Lab};
@@ -45,7 +46,7 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
             let order = Order {
                 course,
                 lab,
-                step: arguments.step.as_deref(),
+                extent: arguments.step.as_deref().map_or(Extent::Whole, Extent::Step),
                 harness: harness.clone(),
                 blunt: None,
             };

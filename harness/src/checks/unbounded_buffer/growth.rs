@@ -2,7 +2,7 @@
 
 use crate::checks::common::must_exit;
 use crate::checks::unbounded_buffer::stage::{
-    PRODUCER, as_long_as, empty, filled, holds, maps_once, messages, produce,
+    PRODUCER, as_long_as, empty, holds, maps_once, messages, produce,
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
@@ -43,13 +43,14 @@ pub(super) fn one_mapping(scene: &mut Scene) -> Outcome {
 pub(super) fn long_at_start(scene: &mut Scene) -> Outcome {
     const LEN: u64 = 64 << 10;
     let all = messages(0..70);
-    let object = filled(scene, &all[..59], LEN)?;
+    let object = empty(scene)?;
+    scene.peer()?.resize(LEN)?;
     let producer = scene.attach(PRODUCER)?;
     as_long_as(&object, LEN, "a producer that attaches")?;
-    for next in 59..70 {
-        produce(scene, producer, next - 59, &all[next as usize..=next as usize])?;
+    for (round, some) in all.chunks(10).enumerate() {
+        produce(scene, producer, 10 * round as u64, some)?;
         no_shorter(&object, LEN)?;
-        holds(&object, &all[..=next as usize], 0, "your producer")?;
+        holds(&object, &all[..10 * round + 10], 0, "your producer")?;
     }
     Ok(())
 }

@@ -216,7 +216,8 @@ pub(super) fn rests(scene: &mut Scene, actor: Actor) -> Outcome {
 /// Why a program did not get over message `index`: as a rule it cannot reach the slot.
 fn cannot_reach(scene: &mut Scene, actor: Actor, index: u64, event: Event) -> Stop {
     let role = scene.role(actor);
-    let lost = matches!(event, Event::Ended(Exit::Signal(7 | 11) | Exit::Code(18)));
+    // 13 is the answer of a consumer that takes its short mapping for a short object.
+    let lost = matches!(event, Event::Ended(Exit::Signal(7 | 11) | Exit::Code(13 | 18)));
     let needed = slot(index.saturating_add(1).min(1 << 32));
     // Inside the first page nobody has to map again.
     if !lost || needed <= log::FIRST_LEN {
