@@ -21,6 +21,7 @@ use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab};
 use crate::grading::Order;
 use crate::record::{Record, ResultKind, Status};
+use crate::report::text::{Detail, report};
 use crate::submission::{Origin, Submission};
 
 /// What a wrong submission is rejected for, as its `expect.toml` says.
@@ -70,6 +71,8 @@ pub struct Finding {
     pub times: u32,
     /// What was not as expected, each time it was not.
     pub unexpected: Vec<String>,
+    /// For a wrong submission what its author reads, up to the first failure.
+    pub report: Option<String>,
 }
 
 /// How to judge.
@@ -198,8 +201,12 @@ impl Plan<'_> {
         let submission = Submission::collect(self.course, case.lab, &origin)?;
         // A workshop of its own also for the solution: nothing of an earlier day is in it.
         let workshop = Workshop::open(self.course, &Origin::Folder(case.folder.clone()), |_| {})?;
-        let mut finding =
-            Finding { case: case.name.clone(), times: self.repeat, unexpected: Vec::new() };
+        let mut finding = Finding {
+            case: case.name.clone(),
+            times: self.repeat,
+            unexpected: Vec::new(),
+            report: None,
+        };
         match workshop.build(self.course, case.lab, &submission)? {
             Built::Refused(words) => {
                 let first = words.lines().next().unwrap_or("").to_owned();
@@ -211,6 +218,11 @@ impl Plan<'_> {
                 for _ in 0..self.repeat {
                     let record = order.judge(&bench, submission.record(), Instant::now(), |_| {});
                     finding.unexpected.extend(unexpected(case, &record));
+                    if matches!(case.kind, Kind::Wrong(_)) {
+                        let again = format!("cargo lab check {}", case.lab.id);
+                        let text = report(&record, &case.lab.title, &again, Detail::default());
+                        finding.report = Some(anstream::adapter::strip_str(&text).to_string());
+                    }
                 }
             }
         }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::lab::lab;
 
+/// Each report is compared too, so that a change of any message is seen in review.
 #[test]
 fn the_course_proves_itself() {
     let finished = lab(&["verify", "--json"]);
