@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::lab::lab;
+use crate::lab::{LABS, lab};
 
 /// Each report is compared too, so that a change of any message is seen in review.
 #[test]
@@ -17,32 +17,28 @@ fn the_course_proves_itself() {
         .filter(|finding| finding["unexpected"].as_array().is_some_and(|list| !list.is_empty()))
         .map(|finding| format!("{}: {}", finding["case"], finding["unexpected"][0]))
         .collect();
-    assert!(
-        unexpected.is_empty(),
-        "{} of {}:\n{}",
-        unexpected.len(),
-        findings.len(),
-        unexpected.join("\n")
-    );
-    assert_eq!(
-        verified["idle_checks"].to_string(),
-        "[]",
-        "no wrong submission shows that these can fail"
-    );
+    let (wrong, all) = (unexpected.len(), findings.len());
+    assert!(wrong == 0, "{wrong} of {all}:\n{}", unexpected.join("\n"));
+    let idle = verified["idle_checks"].to_string();
+    assert_eq!(idle, "[]", "no wrong submission shows that these can fail");
     assert_eq!(finished.code, 0, "{}", finished.err);
+    for id in LABS {
+        let mut reports = String::new();
+        for finding in findings {
+            let case = finding["case"].as_str().unwrap();
+            let mistake = case.strip_prefix(id).and_then(|rest| rest.strip_prefix(" wrong/"));
+            if let (Some(mistake), Some(report)) = (mistake, finding["report"].as_str()) {
+                reports += &format!("---- {mistake}\n{report}\n");
+            }
+        }
+        insta::assert_snapshot!(format!("reports-{id}"), reports);
+    }
 }
 
 #[test]
 fn a_blunt_check_is_noticed() {
-    let arguments = [
-        "verify",
-        "--only",
-        "race-condition",
-        "--blunt",
-        "race-condition/update-is-lost",
-        "--json",
-    ];
-    let finished = lab(&arguments);
+    let blunt = "race-condition/update-is-lost";
+    let finished = lab(&["verify", "--only", "race-condition", "--blunt", blunt, "--json"]);
     assert_eq!(finished.code, 1, "{}{}", finished.out, finished.err);
     let verified: Value = serde_json::from_str(&finished.out).unwrap();
     assert!(verified["unexpected"].as_u64().unwrap() > 0, "{}", finished.out);
