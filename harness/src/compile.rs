@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cleanup;
 use crate::course::{Course, Lab};
-use crate::orderings::{Orderings, PART};
+use crate::orderings::Orderings;
 use crate::overlay;
 use crate::peer::to_hex;
 use crate::procfs;
@@ -113,57 +113,47 @@ impl Workshop {
         Err(cargo_failed(&words))
     }
 
-    /// The work of reading the program's memory orderings, to be done by another thread. The result
-    /// is kept with the submission's hash, since it takes the compiler two more runs.
+    /// The work of reading the program's memory orderings. The result is kept with the submission's
+    /// hash, since it takes the compiler one more run.
     pub fn orderings(
         &self,
         lab: &Lab,
         submission: &Submission,
     ) -> impl FnOnce() -> Result<Orderings, String> + Send + use<> {
-        let folder = self.folder.join("orderings").join(&lab.id);
-        let (kept, hash) = (folder.join("ir"), submission.sha256());
-        let seed_target = self.folder.join("target");
-        let target = folder.join("target");
-        // Without the flag of the last run, a small function is only in the code of its callers.
-        let runs: Vec<Command> = [
-            vec!["--lib", "--"],
-            vec!["--bin", &lab.id, "--"],
-            vec!["--lib", "--", "-Clink-dead-code"],
-        ]
-        .into_iter()
-        .map(|what| {
-            let mut cargo = self.cargo("rustc", &target);
-            cargo.args(["--package", &lab.id]).args(what);
-            cargo.args(["--emit=llvm-ir", "-Copt-level=2", "-Ccodegen-units=1"]);
-            cargo
-        })
-        .collect();
+        let folder = self.folder.join("orderings");
+        let (kept, hash) = (folder.join(&lab.id), submission.sha256());
+        // With other flags the library would have to be built again for the next run of the program,
+        // so that a workshop that lives on has a second target folder for it.
+        let program_target = self.folder.join("target");
+        let target = if self.fleeting { program_target.clone() } else { folder.join("target") };
+        let mut cargo = self.cargo("rustc", &target);
+        cargo.args(["--package", &lab.id, "--lib", "--", "--emit=llvm-ir"]);
+        // Optimised, so that addresses are constant; all in one file; and every function by itself
+        // too, though it may be inlined everywhere.
+        cargo.args(["-Copt-level=2", "-Cdebuginfo=0", "-Ccodegen-units=1", "-Clink-dead-code"]);
+        let library = lab.id.replace('-', "_");
         move || {
             if let Some(ir) = fs::read_to_string(&kept)
                 .ok()
                 .and_then(|text| text.strip_prefix(&hash).map(str::to_owned))
             {
-                return Ok(Orderings::of_parts(&ir));
+                return Ok(Orderings::parse(&ir));
             }
-            let mut ir = String::new();
             if !target.exists() {
-                copy_folder(&seed_target, &target).map_err(|error| error.to_string())?;
+                copy_folder(&program_target, &target).map_err(|error| error.to_string())?;
             }
-            for mut cargo in runs {
-                for old in llvm_files(&target) {
-                    let _ = fs::remove_file(old);
-                }
-                let output = run_cargo(&mut cargo).map_err(|error| error.to_string())?;
-                if !output.status.success() {
-                    return Err("the compiler did not give its intermediate code".to_owned());
-                }
-                ir += PART;
-                for file in llvm_files(&target) {
-                    ir += &fs::read_to_string(file).unwrap_or_default();
-                }
+            for old in llvm_files(&target, &library) {
+                let _ = fs::remove_file(old);
             }
+            let output = run_cargo(&mut cargo).map_err(|error| error.to_string())?;
+            let files = llvm_files(&target, &library);
+            if !output.status.success() || files.is_empty() {
+                return Err("the compiler did not give its intermediate code".to_owned());
+            }
+            let ir: String =
+                files.iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
             let _ = overlay::put(&kept, format!("{hash}{ir}").as_bytes());
-            Ok(Orderings::of_parts(&ir))
+            Ok(Orderings::parse(&ir))
         }
     }
 
@@ -377,12 +367,12 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn llvm_files(target: &Path) -> Vec<PathBuf> {
-    let folder = target.join(PROFILE).join("deps");
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "ll"))
-        .collect()
+/// The intermediate code of a library in a target folder.
+fn llvm_files(target: &Path, library: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(target.join(PROFILE).join("deps")).into_iter().flatten().flatten();
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        name.starts_with(&format!("{library}-")) && name.ends_with(".ll")
+    };
+    entries.map(|entry| entry.path()).filter(ours).collect()
 }
