@@ -1,6 +1,6 @@
 //! Builds a submission with cargo; nothing else calls it.
 //!
-//! The dependencies are compiled once, into a seed that holds no lab. Each kind of submission
+//! The dependencies and `labkit` are compiled once, into a seed that holds no lab. Each kind of submission
 //! builds in a tree and a target folder of its own that began as a copy of the seed, so no two
 //! submissions ever share what cargo believes to be fresh.
 
@@ -80,10 +80,8 @@ impl Workshop {
         if grown_from != seed.display().to_string() {
             let _ = fs::remove_dir_all(&folder);
             copy_folder(&seed.join("target"), &folder.join("target"))?;
-            overlay::put(
-                &folder.join("tree/Cargo.lock"),
-                &fs::read(seed.join("tree/Cargo.lock"))?,
-            )?;
+            // The sources too, with their times: `labkit` in the seed then counts as built from them.
+            copy_folder(&seed.join("tree"), &folder.join("tree"))?;
             overlay::put(&origin_file, seed.display().to_string().as_bytes())?;
         }
         Ok(Workshop { course_root: course.root.clone(), folder, fleeting, _lock: lock })
@@ -206,14 +204,8 @@ pub fn toolchain() -> Result<String> {
 fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     hash.update(toolchain()?);
-    let mut manifests = vec![
-        course.root.join("Cargo.toml"),
-        course.root.join("Cargo.lock"),
-        course.root.join("labs/labkit/Cargo.toml"),
-    ];
-    manifests.extend(course.labs.iter().map(|lab| course.lab_folder(lab).join("Cargo.toml")));
-    for path in &manifests {
-        hash.update(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+    for path in overlay::given_by_the_course(course)? {
+        hash.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
     let name = format!("seed-{}", &to_hex(&hash.finalize())[..16]);
     let folder = course.build_folder().join(&name);
@@ -228,15 +220,11 @@ fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
     tell("compiling the labs' dependencies, once (about 20 s)");
     let _ = fs::remove_dir_all(&folder);
     let (tree, target) = (folder.join("tree"), folder.join("target"));
-    let lab = course.labs.first().ok_or_else(|| anyhow!("the course has no lab"))?;
-    let starter = Submission::collect(course, lab, &Origin::Workspace)?;
-    overlay::lay(course, lab, &starter, &tree)?;
+    overlay::lay_as_is(course, &tree)?;
     overlay::put(&tree.join("Cargo.lock"), &fs::read(course.root.join("Cargo.lock"))?)?;
     // The lock file loses the harness's own dependencies here, and is complete from then on. What a
     // lab has not compiled does not matter: only what is not a lab is kept.
     let mut words = String::new();
-    let packages: Vec<&str> =
-        ["labkit"].into_iter().chain(course.labs.iter().map(|l| l.id.as_str())).collect();
     let mut built = false;
     for offline in [true, false] {
         let mut cargo = cargo_in(&tree, &target);
@@ -254,8 +242,8 @@ fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
     }
     let mut clean = cargo_in(&tree, &target);
     clean.args(["clean", "--quiet", "--offline", "--profile", PROFILE]);
-    for package in packages {
-        clean.args(["--package", package]);
+    for lab in &course.labs {
+        clean.args(["--package", &lab.id]);
     }
     let output = run_cargo(&mut clean)?;
     if !output.status.success() {

@@ -40,6 +40,37 @@ pub fn lay(course: &Course, lab: &Lab, submission: &Submission, tree: &Path) -> 
     put(&tree.join("Cargo.toml"), manifest(course)?.as_bytes())
 }
 
+/// Makes `tree` a workspace of the labs as they lie in the course, whatever the student has made of
+/// them.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn lay_as_is(course: &Course, tree: &Path) -> Result<()> {
+    let labs = course.root.join("labs");
+    for path in files_below(&labs)? {
+        let bytes = fs::read(labs.join(&path))
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        put(&tree.join("labs").join(path), &bytes)?;
+    }
+    put(&tree.join("Cargo.toml"), manifest(course)?.as_bytes())
+}
+
+/// The files that decide what a seed holds: versions, profiles, and `labkit`.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn given_by_the_course(course: &Course) -> Result<Vec<PathBuf>> {
+    let mut files = vec![course.root.join("Cargo.toml"), course.root.join("Cargo.lock")];
+    files.extend(course.labs.iter().map(|lab| course.lab_folder(lab).join("Cargo.toml")));
+    let labkit = course.root.join("labs/labkit");
+    let mut given = files_below(&labkit)?;
+    given.sort();
+    files.extend(given.into_iter().map(|path| labkit.join(path)));
+    Ok(files)
+}
+
 /// Writes a file, and the folders above it, unless it already has this content.
 ///
 /// # Errors
