@@ -192,6 +192,12 @@ impl Peer {
         self.ask(&format!("sem-wait {offset} {}", PATIENCE.as_millis())).map(drop)
     }
 
+    /// Takes a permit as [`Peer::sem_wait`] does, and with its first breath stops the process that
+    /// gave it: where that one gives way to us, it stands still behind its post.
+    pub fn sem_wait_and_stop(&mut self, offset: u64, poster: Pid) -> Asked {
+        self.ask(&format!("sem-wait {offset} {} {poster}", PATIENCE.as_millis())).map(drop)
+    }
+
     /// Takes a permit if there is one.
     pub fn sem_try(&mut self, offset: u64) -> Asked<bool> {
         Ok(self.number(&format!("sem-try {offset}"))? == 1)

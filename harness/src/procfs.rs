@@ -69,7 +69,11 @@ pub fn tasks(pid: Pid) -> Vec<Task> {
             let path = thread.path();
             let syscall = fs::read_to_string(path.join("syscall")).unwrap_or_default();
             let status = fs::read_to_string(path.join("status")).unwrap_or_default();
-            Task { doing: parse_syscall(&syscall), sleeps: voluntary_switches(&status) }
+            // Who has been woken but waits for its processor to take note still shows the call it
+            // slept in, while its state says already that it runs.
+            let woken = status.lines().any(|line| line.starts_with("State:\tR"));
+            let doing = if woken { Doing::Running } else { parse_syscall(&syscall) };
+            Task { doing, sleeps: voluntary_switches(&status) }
         })
         .collect()
 }

@@ -15,18 +15,20 @@ impl Scene<'_> {
     /// to: in the moment it wakes one of them it stands still, and what it has left to do comes
     /// later. It stays so until the scene is cleared. False where the system does not allow it.
     pub fn gives_way(&self, slow: Actor, to: &[Actor]) -> bool {
-        let pid = self.pid(slow);
-        let Ok(allowed) = sched_getaffinity(pid) else { return false };
-        let is_allowed = |&processor: &usize| allowed.is_set(processor).unwrap_or(false);
-        let Some(processor) = (0..CpuSet::count()).find(is_allowed) else { return false };
-        let mut one = CpuSet::new();
-        one.set(processor).is_ok()
-            && to
-                .iter()
-                .chain([&slow])
-                .all(|&actor| sched_setaffinity(self.pid(actor), &one).is_ok())
-            && in_no_hurry(pid)
+        let to: Vec<Pid> = to.iter().map(|&actor| self.pid(actor)).collect();
+        gives_way(self.pid(slow), &to)
     }
+}
+
+/// As [`Scene::gives_way`], for any processes of ours.
+pub fn gives_way(slow: Pid, to: &[Pid]) -> bool {
+    let Ok(allowed) = sched_getaffinity(slow) else { return false };
+    let is_allowed = |&processor: &usize| allowed.is_set(processor).unwrap_or(false);
+    let Some(processor) = (0..CpuSet::count()).find(is_allowed) else { return false };
+    let mut one = CpuSet::new();
+    one.set(processor).is_ok()
+        && to.iter().chain([&slow]).all(|&pid| sched_setaffinity(pid, &one).is_ok())
+        && in_no_hurry(slow)
 }
 
 /// Lets the process run only while its processor would be idle.

@@ -16,6 +16,7 @@ mod push;
 mod robust;
 mod semaphores;
 mod stage;
+mod witness;
 
 const fn check(
     step: &'static str,
@@ -52,6 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("push", "lengths", "a slot takes slot_size - 8 bytes, and longer lines travel in pieces", push::lengths),
     check("push", "beside-ours", "your producer and ours fill the same ring", push::beside_ours),
     check("push", "long-running", "the indices run on past 32 bits", push::long_running),
+    check("push", "announces-last", "with V(full) a producer has stored slot and tail", witness::producer_announces),
 
     check("pop", "one-message", "one pop takes the message and gives the slot back", pop::one_message),
     check("pop", "in-order", "messages come out in the order in which they went in", pop::in_order),
@@ -59,6 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("pop", "too-long", "a slot with an impossible length ends the consumer with 13", pop::too_long),
     check("pop", "beside-ours", "your consumer and ours drain the same ring", pop::beside_ours),
     check("pop", "long-running", "the indices run on past 32 bits", pop::long_running),
+    check("pop", "copies-first", "with V(empty) a consumer has copied the message out", witness::consumer_gives_back),
 
     check("blocking", "full", "a full buffer stops the producer in empty, with the lock free", blocking::full),
     check("blocking", "empty", "an empty buffer stops the consumer in full, with the lock free", blocking::empty),
@@ -69,10 +72,10 @@ pub(super) const CHECKS: &[Check] = &[
     check("exclusion", "producer-waits", "a producer waits for the lock and changes nothing before", exclusion::producer_waits),
     check("exclusion", "consumer-waits", "a consumer waits for the lock and changes nothing before", exclusion::consumer_waits),
     check("exclusion", "every-way-out", "the lock is given back on every way out", exclusion::every_way_out),
-    check("exclusion", "stopped-inside", "a producer stopped while it writes holds the lock", exclusion::stopped_inside),
+    check("exclusion", "producer-unlocks", "with V of the lock a producer has stored slot and tail", witness::producer_unlocks),
+    check("exclusion", "consumer-unlocks", "with V of the lock a consumer has read the slot and stored head", witness::consumer_unlocks),
     check("exclusion", "two-producers", "two producers at once do not meet inside", exclusion::two_producers),
     check("exclusion", "two-consumers", "two consumers at once do not meet inside", exclusion::two_consumers),
-    check("exclusion", "copied-first", "a message is copied out before its slot is given back", exclusion::copied_first),
 
     check("end", "close", "close stores CLOSED and posts full once", end::says_it),
     check("end", "end-of-input", "a producer closes at the end of its input, unless told not to", end::end_of_input),

@@ -13,8 +13,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap, shm_open};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::unistd::ftruncate;
+use nix::unistd::{Pid, ftruncate};
 
 use super::{from_hex, to_hex};
 
@@ -211,7 +212,13 @@ fn obey(line: &str, slot: &mut Option<Memory>) -> Result<String, String> {
             loop {
                 // SAFETY: as in `sem-try`; the deadline lives on our stack during the call.
                 match check(unsafe { libc::sem_timedwait(semaphore, &raw const deadline) }) {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        if words.len() > 3 {
+                            let poster = Pid::from_raw(number(3)? as i32);
+                            kill(poster, Signal::SIGSTOP).map_err(told)?;
+                        }
+                        break;
+                    }
                     Err(_) if Errno::last() == Errno::EINTR => {}
                     Err(_) => return Err(format!("no permit came in {} ms", number(2)?)),
                 }

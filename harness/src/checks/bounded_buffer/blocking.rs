@@ -7,8 +7,8 @@ use crate::scene::{Actor, Scene};
 use crate::verdict::Outcome;
 
 use super::stage::{
-    Rest, consume, consumed, consumer, join, message, permits, produce, produced, producer, rests,
-    ring, sleeps_on, sleeps_through_a_signal,
+    By, Rest, consume, consumed, consumer, join, message, permits, produce, produced, producer,
+    rests, ring, sleeps_on, sleeps_through_a_signal,
 };
 
 const CAPACITIES: [u32; 3] = [1, 2, 5];
@@ -142,7 +142,7 @@ pub(super) fn several(scene: &mut Scene) -> Outcome {
     for consumer in consumers {
         super::stage::settle(scene, consumer, "has taken its message")?;
     }
-    permits(scene, (2, 0, 1), "after two sleepers have taken a message each")?;
+    permits(scene, (2, 0, 1), By::Both, "after two sleepers have taken a message each")?;
     scene.renew();
 
     ring(scene, shape)?;

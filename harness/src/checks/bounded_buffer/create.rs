@@ -9,7 +9,7 @@ use crate::scene::{NAME, Scene};
 use crate::verdict::Outcome;
 use crate::watch::Event;
 
-use super::stage::{consumer, join, permits, producer, untouched};
+use super::stage::{By, consumer, join, permits, producer, untouched};
 
 /// Bytes of a semaphore that are looked at.
 const SEMAPHORE: u64 = 32;
@@ -155,11 +155,11 @@ pub(super) fn exclusive(scene: &mut Scene) -> Outcome {
     for arguments in [&["create", NAME, "3"][..], &["create", NAME, "7", "--slot", "128"]] {
         let ended = scene.run(arguments)?;
         must_exit(&ended, 10, "not-exclusive", "a second `create` of the same name")?;
-        let now = scene.object()?;
-        if now.inode() != inode || now.bytes() != bytes {
+        let now = scene.exists().then(|| scene.object()).transpose()?;
+        if now.is_none_or(|now| now.inode() != inode || now.bytes() != bytes) {
             return Err(fail("not-exclusive")
                 .expected("a second `create` changes nothing")
-                .seen("the object behind the name has changed")
+                .seen("the object behind the name has changed, or is gone")
                 .into());
         }
     }
@@ -198,7 +198,7 @@ pub(super) fn attaching(scene: &mut Scene) -> Outcome {
                 .into());
         }
     }
-    permits(scene, (1, 2, 1), "after both have attached")
+    permits(scene, (1, 2, 1), By::Both, "after both have attached")
 }
 
 pub(super) fn refusals(scene: &mut Scene) -> Outcome {

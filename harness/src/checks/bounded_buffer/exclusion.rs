@@ -1,14 +1,9 @@
 //! Step exclusion: while somebody else is inside, nobody does what only the one inside may do.
 
-use std::time::Instant;
-
-use nix::sys::signal::Signal;
-
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, SLOTS, Shape, TAIL};
 use crate::process::{Exit, Start};
-use crate::procfs;
-use crate::scene::{Actor, NAME, Scene, count};
+use crate::scene::{Actor, NAME, Scene};
 use crate::verdict::Outcome;
 use crate::watch::Event;
 
@@ -235,91 +230,6 @@ pub(super) fn two_consumers(scene: &mut Scene) -> Outcome {
 /// Our process is inside, without a permit: one more that waits.
 fn inside_alone(scene: &mut Scene) -> Outcome {
     Ok(scene.peer()?.sem_wait(MUTEX)?)
-}
-
-/// The producer is stopped in the middle of a slot; then the lock must be taken and the message not
-/// yet announced. Where no stop hits the middle, nothing is decided.
-pub(super) fn stopped_inside(scene: &mut Scene) -> Outcome {
-    let room = u64::from(LARGE.slot_size) - 8;
-    let input = vec![b'x'; room as usize];
-    // The first word, the middle and the last word of the slot: once it is there, we stop.
-    let (first, last) = (SLOTS + 8, SLOTS + room);
-    for trigger in [first, SLOTS + room / 2, last, first] {
-        ring(scene, LARGE)?;
-        let start = Start { input: Some(scene.input("in", &input)?), ..Start::default() };
-        let producer = scene.start_with(&["producer", NAME, "--keep-open", "--bulk"], start)?;
-        let object = scene.object()?;
-        let running = |scene: &Scene| scene.processes[producer.0].exit().is_none();
-        let begin = Instant::now();
-        while object.u64(trigger) == 0 && running(scene) && begin.elapsed() < scene.bench().deadline
-        {
-        }
-        scene.signal(producer, Signal::SIGSTOP);
-        let pid = scene.pid(producer);
-        scene.until(|scene| procfs::stopped(pid) || !running(scene));
-        let (begun, whole) = (
-            object.u64(first) != 0 || object.u64(last) != 0,
-            object.u64(first) != 0 && object.u64(last) != 0,
-        );
-        let stored = whole && object.u64(TAIL) == 1;
-        if running(scene) && begun && !stored {
-            let (_, full, mutex) = ring::values(scene.peer()?)?;
-            let what = if whole { "`tail` not stored" } else { "half of the message stored" };
-            if mutex > 0 {
-                return Err(fail("works-outside-the-lock")
-                    .expected("slot and `tail` are stored between P and V of the lock")
-                    .seen(format!("your producer, stopped with {what}, does not hold the lock"))
-                    .into());
-            }
-            if full > 0 {
-                return Err(fail("posts-too-early")
-                    .expected("`full` is posted after the message and `tail` are stored")
-                    .seen(format!("your producer, stopped with {what}, has posted `full` already"))
-                    .into());
-            }
-        }
-        scene.signal(producer, Signal::SIGCONT);
-        scene.finish(producer, "puts in its one message and ends")?;
-        scene.renew();
-    }
-    Ok(())
-}
-
-/// As soon as the slot is given back it is overwritten; the message must be out of it by then.
-pub(super) fn copied_first(scene: &mut Scene) -> Outcome {
-    let shape = Shape { capacity: 1, ..LARGE };
-    let room = u64::from(shape.slot_size) - 8;
-    for _round in 0..2 {
-        ring(scene, shape)?;
-        let peer = scene.peer()?;
-        peer.sem_wait(EMPTY)?;
-        peer.put64(SLOTS, room)?;
-        peer.fill(SLOTS + 8, room, b'a')?;
-        peer.put64(TAIL, 1)?;
-        let start = Start { output: Some(scene.output("out")?), ..Start::default() };
-        let consumer = scene.start_with(&["consumer", NAME], start)?;
-        sleeps_on(scene, consumer, FULL, "nothing is announced yet", "empty-is-the-end")?;
-        let peer = scene.peer()?;
-        peer.sem_post(FULL)?;
-        peer.sem_wait(EMPTY)?;
-        // The slot is ours again.
-        peer.fill(SLOTS + 8 + room - 4096, 4096, b'b')?;
-        sleeps_on(scene, consumer, FULL, "the one message was taken", "empty-is-the-end")?;
-        let out = std::fs::read(scene.file("out"))?;
-        let foreign = out.iter().filter(|&&byte| byte == b'b').count();
-        if foreign > 0 {
-            return Err(fail("gives-the-slot-back-early")
-                .expected("the message is copied out before `empty` is posted")
-                .seen(format!(
-                    "our producer got the slot and wrote to it: {} of the next message in what \
-                     your consumer printed",
-                    count(foreign, "byte", "bytes")
-                ))
-                .into());
-        }
-        scene.renew();
-    }
-    Ok(())
 }
 
 /// A way out that nobody thinks of: the slot is wrong, the consumer ends, the lock must be free.

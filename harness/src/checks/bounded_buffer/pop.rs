@@ -16,7 +16,7 @@ pub(super) fn one_message(scene: &mut Scene) -> Outcome {
     ring::push(scene.peer()?, b"one message\n")?;
     let consumer = consumer(scene)?;
     consume(scene, consumer, b"one message\n")?;
-    rests(scene, &Rest::open(shape, 1, 1), "after one push and one pop in a buffer of 3")
+    rests(scene, &Rest::open(shape, 1, 1).popped(), "after one push and one pop in a buffer of 3")
 }
 
 pub(super) fn in_order(scene: &mut Scene) -> Outcome {
@@ -33,7 +33,7 @@ pub(super) fn in_order(scene: &mut Scene) -> Outcome {
                 let before = scene.object()?.bytes();
                 consume(scene, consumer, &message(number))?;
                 let when = format!("after pop {} from a buffer of {capacity}", number + 1);
-                rests(scene, &Rest::open(shape, number + 1, first + capacity), &when)?;
+                rests(scene, &Rest::open(shape, number + 1, first + capacity).popped(), &when)?;
                 let slot = SLOTS + number % capacity * u64::from(shape.slot_size);
                 let mut allowed = moving();
                 // The slot belongs to the consumer until it posts, so it may leave anything there.
@@ -135,7 +135,7 @@ pub(super) fn long_running(scene: &mut Scene) -> Outcome {
         ring::push(scene.peer()?, &message(number))?;
         consume(scene, consumer, &message(number))?;
         let when = "in a buffer through which 2^32 messages have gone, after a push and a pop";
-        rests(scene, &Rest::open(shape, start + number + 1, start + number + 1), when)?;
+        rests(scene, &Rest::open(shape, start + number + 1, start + number + 1).popped(), when)?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) fn one_message(scene: &mut Scene) -> Outcome {
     produce(scene, producer, 1, b"one message\n")?;
     let when = "after one push into an empty buffer of 3";
     slot_holds(scene, shape, 0, b"one message\n")?;
-    rests(scene, &Rest::open(shape, 0, 1), when)
+    rests(scene, &Rest::open(shape, 0, 1).pushed(), when)
 }
 
 pub(super) fn slots(scene: &mut Scene) -> Outcome {
@@ -36,7 +36,7 @@ pub(super) fn slots(scene: &mut Scene) -> Outcome {
             let when = format!("after push {} into a buffer of {capacity}", number + 1);
             slot_holds(scene, shape, number, &message(number))?;
             let head = (number + 1).saturating_sub(capacity);
-            rests(scene, &Rest::open(shape, head, number + 1), &when)?;
+            rests(scene, &Rest::open(shape, head, number + 1).pushed(), &when)?;
             let slot = SLOTS + number % capacity * u64::from(shape.slot_size);
             let mut allowed = moving();
             allowed.push(slot..slot + u64::from(shape.slot_size));
@@ -56,7 +56,7 @@ pub(super) fn slots(scene: &mut Scene) -> Outcome {
 /// Capacities and slot sizes, the smallest of both among them.
 pub(super) fn shapes() -> [Shape; 4] {
     let shape = |capacity, slot_size| Shape { capacity, slot_size, robust: false };
-    [shape(5, 64), shape(2, 16), shape(1, 64), shape(2, 4096)]
+    [shape(5, 64), shape(2, 4096), shape(1, 64), shape(2, 16)]
 }
 
 /// Our consumer takes the student's message with this number.
@@ -100,7 +100,7 @@ pub(super) fn lengths(scene: &mut Scene) -> Outcome {
         for (number, piece) in bytes.chunks(room).enumerate() {
             slot_holds(scene, shape, number as u64, piece)?;
         }
-        rests(scene, &Rest::open(shape, 0, 3), "after three pushes")?;
+        rests(scene, &Rest::open(shape, 0, 3).pushed(), "after three pushes")?;
         scene.renew();
     }
     Ok(())
@@ -138,7 +138,7 @@ pub(super) fn long_running(scene: &mut Scene) -> Outcome {
         produce(scene, producer, number + 1, &message(number))?;
         slot_holds(scene, shape, start + number, &message(number))?;
         let when = "in a buffer through which 2^32 messages have gone, after a push";
-        rests(scene, &Rest::open(shape, start, start + number + 1), when)?;
+        rests(scene, &Rest::open(shape, start, start + number + 1).pushed(), when)?;
     }
     Ok(())
 }

@@ -169,7 +169,12 @@ pub(super) fn sleeps_on(
         Event::Asleep(Place::Elsewhere) => {
             ("sleeps-elsewhere", format!("{role} sleeps on a word outside the segment"))
         }
-        Event::Asleep(place) => ("waits-for-the-wrong-permit", scene.who_waits(actor, place)),
+        Event::Asleep(place) => {
+            let lock = [MUTEX, ROBUST];
+            let both = lock.contains(&offset) && word(place).is_some_and(|at| lock.contains(&at));
+            let code = if both { "wrong-lock" } else { "waits-for-the-wrong-permit" };
+            (code, scene.who_waits(actor, place))
+        }
         Event::Polls | Event::Silent => {
             ("polls", format!("{role} sleeps a little, looks, and sleeps a little again"))
         }
@@ -218,17 +223,36 @@ pub(super) struct Rest {
     pub(super) state: u32,
     pub(super) head: u64,
     pub(super) tail: u64,
+    pub(super) by: By,
+}
+
+/// Whose work the ring shows: only that can have left a post out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Push,
+    Pop,
+    Both,
 }
 
 impl Rest {
     /// An open ring through which `head` messages have gone and in which `tail - head` are.
     pub(super) fn open(shape: Shape, head: u64, tail: u64) -> Rest {
-        Rest { shape, state: prefix::READY, head, tail }
+        Rest { shape, state: prefix::READY, head, tail, by: By::Both }
     }
 
     /// The same after the close.
     pub(super) fn closed(shape: Shape, head: u64, tail: u64) -> Rest {
-        Rest { shape, state: prefix::CLOSED, head, tail }
+        Rest { shape, state: prefix::CLOSED, head, tail, by: By::Both }
+    }
+
+    /// The last that happened was a push of the student's.
+    pub(super) fn pushed(self) -> Rest {
+        Rest { by: By::Push, ..self }
+    }
+
+    /// The last that happened was a pop of the student's.
+    pub(super) fn popped(self) -> Rest {
+        Rest { by: By::Pop, ..self }
     }
 
     /// `empty`, `full` and `mutex`.
@@ -267,7 +291,7 @@ pub(super) fn rests(scene: &mut Scene, rest: &Rest, when: &str) -> Outcome {
         }
     }
     indices(scene, (rest.head, rest.tail), when)?;
-    permits(scene, rest.permits(), when)
+    permits(scene, rest.permits(), rest.by, when)
 }
 
 /// Requires `head` and `tail` to be these.
@@ -284,7 +308,7 @@ pub(super) fn indices(scene: &mut Scene, (head, tail): (u64, u64), when: &str) -
 }
 
 /// Requires the three semaphores to have these values.
-pub(super) fn permits(scene: &mut Scene, wanted: (i32, i32, i32), when: &str) -> Outcome {
+pub(super) fn permits(scene: &mut Scene, wanted: (i32, i32, i32), by: By, when: &str) -> Outcome {
     let seen = ring::values(scene.peer()?)?;
     if seen == wanted {
         return Ok(());
@@ -292,8 +316,12 @@ pub(super) fn permits(scene: &mut Scene, wanted: (i32, i32, i32), when: &str) ->
     let code = match seen {
         (_, _, mutex) if mutex < wanted.2 => "lock-not-given-back",
         (_, _, mutex) if mutex > wanted.2 => "lock-given-back-twice",
-        (empty, full, _) if full < wanted.1 && empty == wanted.0 => "full-not-posted",
-        (empty, full, _) if empty < wanted.0 && full == wanted.1 => "empty-not-posted",
+        (empty, full, _) if full < wanted.1 && empty == wanted.0 && by != By::Pop => {
+            "full-not-posted"
+        }
+        (empty, full, _) if empty < wanted.0 && full == wanted.1 && by != By::Push => {
+            "empty-not-posted"
+        }
         _ => "wrong-permits",
     };
     let told = |(empty, full, mutex): (i32, i32, i32)| {

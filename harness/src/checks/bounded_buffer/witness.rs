@@ -1,0 +1,162 @@
+//! Steps push, pop and exclusion, to the instruction: what a student's process has done in the moment it posts.
+//!
+//! A process of ours waits for the semaphore that is going to be posted. The student's runs on the
+//! same processor and only while that has nothing else to do; so with its post ours is awake and
+//! stops it, before the next line. Where the system does not let us decide who runs, the student's
+//! may get further, and what it does too late is not seen: nobody is accused for that.
+
+use nix::sys::signal::Signal;
+
+use crate::diagnosis::fail;
+use crate::peer::Peer;
+use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, SLOTS, Shape, TAIL};
+use crate::procfs::{self, Doing};
+use crate::scene::{Actor, Scene, shown};
+use crate::schedule::gives_way;
+use crate::verdict::{Outcome, Stop};
+use crate::watch::Event;
+
+use super::stage::{
+    Rest, consumer, message, printed, produced, producer, rests, ring, sleeps_on, slot_holds,
+};
+
+const SHAPE: Shape = Shape { capacity: 1, slot_size: 64, robust: false };
+
+/// What was in the slot is this, once it is overwritten; as long as message 0.
+const OTHERS: &[u8] = b"another";
+
+/// A producer posts `full`: then slot and `tail` are stored. It need not know the lock yet.
+pub(super) fn producer_announces(scene: &mut Scene) -> Outcome {
+    ring(scene, SHAPE)?;
+    let producer = producer(scene)?;
+    stop_at_its_post(scene, producer, FULL, |scene| {
+        scene.send(producer, &message(0));
+        Ok(())
+    })?;
+    let what = "`full` is posted after the message and `tail` are stored";
+    stored(scene, "posts-too-early", what, "with its post of `full`")?;
+    scene.peer()?.sem_post(FULL)?;
+    goes_on_producing(scene, producer)
+}
+
+/// A producer gives the lock back: then slot and `tail` are stored.
+pub(super) fn producer_unlocks(scene: &mut Scene) -> Outcome {
+    ring(scene, SHAPE)?;
+    let producer = producer(scene)?;
+    scene.peer()?.sem_wait(MUTEX)?;
+    scene.send(producer, &message(0));
+    sleeps_on(scene, producer, MUTEX, "our process holds the lock", "ignores-the-lock")?;
+    // In the lock's queue the producer stands before the witness.
+    stop_at_its_post(scene, producer, MUTEX, |scene| Ok(scene.peer()?.sem_post(MUTEX)?))?;
+    let what = "slot and `tail` are stored between P and V of the lock";
+    stored(scene, "works-outside-the-lock", what, "with its post of `mutex`")?;
+    scene.peer()?.sem_post(MUTEX)?;
+    goes_on_producing(scene, producer)
+}
+
+fn stored(scene: &mut Scene, code: &'static str, what: &str, when: &str) -> Outcome {
+    let tail = scene.object()?.u64(TAIL);
+    let missing = match (slot_holds(scene, SHAPE, 0, &message(0)).is_ok(), tail) {
+        (true, 1) => return Ok(()),
+        (true, _) => "`tail` is not stored",
+        (false, 1) => "the message is not in its slot",
+        (false, _) => "neither the message nor `tail` is stored",
+    };
+    Err(fail(code).expected(what).seen(format!("your producer, stopped {when}: {missing}")).into())
+}
+
+fn goes_on_producing(scene: &mut Scene, producer: Actor) -> Outcome {
+    scene.signal(producer, Signal::SIGCONT);
+    produced(scene, producer, 1)?;
+    rests(scene, &Rest::open(SHAPE, 0, 1), "after the push")
+}
+
+/// A consumer posts `empty`: then the message is copied out. It need not know the lock yet.
+pub(super) fn consumer_gives_back(scene: &mut Scene) -> Outcome {
+    ring(scene, SHAPE)?;
+    ring::push(scene.peer()?, &message(0))?;
+    let consumer = consumer(scene)?;
+    stop_at_its_post(scene, consumer, EMPTY, |scene| {
+        scene.send(consumer, b"\n");
+        Ok(())
+    })?;
+    let what = "the message is copied out before `empty` is posted";
+    taken(scene, consumer, EMPTY, "gives-the-slot-back-early", what)
+}
+
+/// A consumer gives the lock back: then the message is copied and `head` is stored.
+pub(super) fn consumer_unlocks(scene: &mut Scene) -> Outcome {
+    ring(scene, SHAPE)?;
+    ring::push(scene.peer()?, &message(0))?;
+    let consumer = consumer(scene)?;
+    scene.peer()?.sem_wait(MUTEX)?;
+    scene.send(consumer, b"\n");
+    sleeps_on(scene, consumer, MUTEX, "our process holds the lock", "ignores-the-lock")?;
+    stop_at_its_post(scene, consumer, MUTEX, |scene| Ok(scene.peer()?.sem_post(MUTEX)?))?;
+    let what = "the slot is read and `head` is stored between P and V of the lock";
+    taken(scene, consumer, MUTEX, "works-outside-the-lock", what)
+}
+
+/// The consumer stands behind its post of `at`: nothing in the slot may matter to it any more.
+fn taken(scene: &mut Scene, consumer: Actor, at: u64, code: &'static str, what: &str) -> Outcome {
+    let when = if at == MUTEX { "with its post of `mutex`" } else { "with its post of `empty`" };
+    let head = scene.object()?.u64(HEAD);
+    let accuse = |seen: String| -> Stop { fail(code).expected(what).seen(seen).into() };
+    if head != 1 {
+        return Err(accuse(format!("your consumer, stopped {when}: `head` is not stored")));
+    }
+    let peer = scene.peer()?;
+    peer.write(SLOTS + 8, OTHERS)?;
+    peer.sem_post(at)?;
+    scene.signal(consumer, Signal::SIGCONT);
+    let line = match scene.answer(consumer) {
+        Event::Line(line) => line,
+        event => return Err(scene.explain(consumer, "prints the message it has taken", event)),
+    };
+    if line != printed(&message(0)) {
+        return Err(accuse(format!(
+            "the slot was overwritten when your consumer stood behind its post ({when}), and it \
+             prints `{}`",
+            shown(&line)
+        )));
+    }
+    super::stage::settle(scene, consumer, "has taken its message")?;
+    rests(scene, &Rest::open(SHAPE, 1, 1), "after the pop")
+}
+
+/// Lets the program go on, by `go`, up to its post of `at`, which it has done when this returns; the
+/// permit is in our hands then.
+fn stop_at_its_post(
+    scene: &mut Scene,
+    actor: Actor,
+    at: u64,
+    go: impl FnOnce(&mut Scene) -> Outcome,
+) -> Outcome {
+    let name = scene.name().to_owned();
+    let pid = scene.pid(actor);
+    let mut witness = Peer::start(&scene.bench().peer_program)?;
+    witness.open(&name)?;
+    let watched = witness.pid();
+    if !gives_way(pid, &[watched]) {
+        scene.remark("who runs first cannot be decided here, so only gross mistakes were seen");
+    }
+    let waiting = std::thread::spawn(move || witness.sem_wait_and_stop(at, pid));
+    let queued = |task: &procfs::Task| {
+        matches!(task.doing, Doing::Futex { timed: true, private: false, .. })
+    };
+    if !scene.until(|_| procfs::tasks(watched).iter().any(queued)) {
+        return Err(Stop::Broken("the grader's witness does not wait".into()));
+    }
+    go(scene)?;
+    match waiting.join() {
+        Ok(Ok(())) => {}
+        // A busy machine gives a program that gives way to everybody too little to get there.
+        // Whether it posts at all is seen elsewhere.
+        Ok(Err(_)) => {
+            return Err(Stop::NotChecked("the machine is too busy to look at this moment".into()));
+        }
+        Err(_) => return Err(Stop::Broken("the grader's witness failed".into())),
+    }
+    scene.until(|scene| procfs::stopped(pid) || scene.processes[actor.0].exit().is_some());
+    Ok(())
+}
