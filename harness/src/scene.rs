@@ -100,7 +100,10 @@ impl<'a> Scene<'a> {
 
     /// Adds a sentence to the check's record that is no failure: what could not be looked at.
     pub fn remark(&mut self, text: impl Into<String>) {
-        self.remarks.push(text.into());
+        let text = text.into();
+        if !self.remarks.contains(&text) {
+            self.remarks.push(text);
+        }
     }
 
     /// The remarks so far.

@@ -2,7 +2,7 @@
 
 use super::stage::{
     MANY, Worker, adds_alone, crowd_counts, gate_was_called, go, hold_the_lock, lock_is_free,
-    open_shop, release_the_lock, sleeps_on,
+    open_shop, release_the_lock, rounds, sleeps_on, takes_over,
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
@@ -17,6 +17,10 @@ pub(super) fn adds_one(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn one_is_inside(scene: &mut Scene) -> Outcome {
+    rounds(scene, one_after_the_other)
+}
+
+fn one_after_the_other(scene: &mut Scene) -> Outcome {
     let object = open_shop(scene, 0)?;
     let first = Worker::gated(scene, "mutex")?;
     first.to_the_gate(scene, "")?;
@@ -25,12 +29,7 @@ pub(super) fn one_is_inside(scene: &mut Scene) -> Outcome {
     let second = Worker::gated(scene, "mutex")?;
     let event = second.begin(scene, "");
     must_wait(scene, second, event)?;
-    if !scene.gives_way(first.actor, &[second.actor]) {
-        scene.remark(
-            "this machine does not let us choose who runs: a write after the lock was given back \
-             may have gone unseen",
-        );
-    }
+    takes_over(scene, second, first);
     go(scene)?;
     first.answers(scene, "done")?;
     let event = scene.event(second.actor);

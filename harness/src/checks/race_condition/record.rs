@@ -4,7 +4,7 @@
 use super::locked::{is_inside, must_not_have_arrived, must_wait};
 use super::stage::{
     MANY, Worker, all_at_once, gate_was_called, go, hold_the_lock, lock_is_free, lock_is_untouched,
-    open_shop, release_the_lock,
+    open_shop, release_the_lock, rounds, takes_over,
 };
 use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
@@ -91,6 +91,10 @@ pub(super) fn torn_by_the_reader(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn reader_waits(scene: &mut Scene) -> Outcome {
+    rounds(scene, reader_after_writer)
+}
+
+fn reader_after_writer(scene: &mut Scene) -> Outcome {
     let object = open_shop(scene, 0)?;
     let writer = Worker::gated(scene, "write")?;
     let reader = Worker::free(scene, "read")?;
@@ -99,7 +103,7 @@ pub(super) fn reader_waits(scene: &mut Scene) -> Outcome {
     half_written(&object, 0, 7)?;
     let event = reader.begin(scene, "");
     must_wait(scene, reader, event)?;
-    scene.gives_way(writer.actor, &[reader.actor]);
+    takes_over(scene, reader, writer);
     go(scene)?;
     let line = reader.finishes(scene)?;
     writer.answers(scene, "wrote 7")?;
@@ -110,6 +114,10 @@ pub(super) fn reader_waits(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn writer_waits(scene: &mut Scene) -> Outcome {
+    rounds(scene, writer_after_reader)
+}
+
+fn writer_after_reader(scene: &mut Scene) -> Outcome {
     let object = open_shop(scene, 0)?;
     let reader = Worker::gated(scene, "read")?;
     let writer = Worker::free(scene, "write")?;
@@ -118,7 +126,7 @@ pub(super) fn writer_waits(scene: &mut Scene) -> Outcome {
     let event = writer.begin(scene, "7");
     must_wait(scene, writer, event)?;
     nothing_written(&object, (0, 0))?;
-    scene.gives_way(reader.actor, &[writer.actor]);
+    takes_over(scene, writer, reader);
     go(scene)?;
     writer.answers(scene, "wrote 7")?;
     let line = reader.finishes(scene)?;

@@ -1,6 +1,8 @@
 //! Step check-then-act: what was seen may be gone when it comes to acting.
 
-use super::stage::{MANY, Worker, all_at_once, go, lock_is_free, open_shop, sleeps_on};
+use super::stage::{
+    MANY, Worker, all_at_once, go, lock_is_free, open_shop, rounds, sleeps_on, takes_over,
+};
 use crate::diagnosis::fail;
 use crate::indivisible::Change;
 use crate::object::Object;
@@ -89,6 +91,10 @@ pub(super) fn gate_is_between(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn last_piece(scene: &mut Scene) -> Outcome {
+    rounds(scene, one_piece)
+}
+
+fn one_piece(scene: &mut Scene) -> Outcome {
     let (object, lines) = two_customers(scene, 1)?;
     let sold = lines.iter().filter(|line| *line == "sold").count();
     if sold > 1 || object.u64(STOCK) as i64 > 1 || (object.u64(STOCK) as i64) < 0 {
@@ -195,7 +201,7 @@ fn two_customers(scene: &mut Scene, stock: u64) -> Outcome<(Object, Vec<String>)
     customers[0].to_the_gate(scene, "")?;
     let event = customers[1].begin(scene, "");
     if sleeps_on(&event, MUTEX) && scene.peer()?.sem_value(MUTEX)? == 0 {
-        scene.gives_way(customers[0].actor, &[customers[1].actor]);
+        takes_over(scene, customers[1], customers[0]);
         go(scene)?;
     } else {
         customers[1].must_be_at_the_gate(scene, event)?;
