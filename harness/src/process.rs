@@ -150,6 +150,11 @@ impl Process {
         self.stdin = None;
     }
 
+    /// Whether its standard input has been ended.
+    pub fn input_has_ended(&self) -> bool {
+        self.stdin.is_none()
+    }
+
     /// Looks whether it has ended, without reaping it: as long as it is not reaped, its pid and so
     /// its group's number cannot become another's.
     pub fn exit(&self) -> Option<Exit> {

@@ -213,7 +213,13 @@ impl Scene<'_> {
             if process.exit().is_none() {
                 let tasks = procfs::tasks(process.pid());
                 look.sleeps += sleeps(&tasks);
-                look.doing.extend(tasks.iter().map(|task| task.doing));
+                let no_more_input = process.input_has_ended();
+                look.doing.extend(tasks.iter().map(|task| match task.doing {
+                    // It is about to be told the end. A program that another thread of ours starts
+                    // holds the pipe for a moment, between its fork and its exec.
+                    Doing::Reading { descriptor: 0 } if no_more_input => Doing::Running,
+                    doing => doing,
+                }));
             }
         }
         look

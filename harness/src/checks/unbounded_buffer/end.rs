@@ -26,16 +26,16 @@ pub(super) fn closes(scene: &mut Scene) -> Outcome {
     scene.close_stdin(producer);
     let ended = scene.finish(producer, "closes the buffer and ends")?;
     must_exit(&ended, 0, "ends-early", "your producer, at the end of its input,")?;
-    holds(&object, &all, 0, "your producer")?;
     state_is(&object, CLOSED, "when the producer's input has ended", "never-closes")?;
+    holds(&object, &all, 0, "your producer")?;
 
     // Nothing to send is an end as well.
     scene.renew();
     let object = empty(scene)?;
     let ended = scene.run(PRODUCER)?;
     must_exit(&ended, 0, "ends-early", "your producer, without any input,")?;
-    holds(&object, &[], 0, "your producer")?;
-    state_is(&object, CLOSED, "when the producer's input has ended", "never-closes")
+    state_is(&object, CLOSED, "when the producer's input has ended", "never-closes")?;
+    holds(&object, &[], 0, "your producer")
 }
 
 pub(super) fn keep_open(scene: &mut Scene) -> Outcome {
@@ -140,24 +140,18 @@ pub(super) fn state_orderings(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
-pub(super) fn consumer_first(scene: &mut Scene) -> Outcome {
+pub(super) fn same_bytes(scene: &mut Scene) -> Outcome {
     let bytes = stream();
+    // The consumer first, even before there is a buffer.
     let consumer = start_consumer(scene)?;
     let ended = scene.run(&["create", NAME])?;
     must_exit(&ended, 0, "create-fails", "`create`")?;
-    let producer = start_producer(scene, &bytes)?;
-    let ended = scene.finish(producer, "publishes its input and ends")?;
-    must_exit(&ended, 0, "ends-early", "your producer")?;
-    ends_with(scene, consumer, &bytes)
-}
+    publishes(scene, &bytes)?;
+    ends_with(scene, consumer, &bytes)?;
 
-pub(super) fn producer_first(scene: &mut Scene) -> Outcome {
-    let bytes = stream();
-    let ended = scene.run(&["create", NAME])?;
-    must_exit(&ended, 0, "create-fails", "`create`")?;
-    let producer = start_producer(scene, &bytes)?;
-    let ended = scene.finish(producer, "publishes its input and ends")?;
-    must_exit(&ended, 0, "ends-early", "your producer")?;
+    scene.renew();
+    empty(scene)?;
+    publishes(scene, &bytes)?;
     let consumer = start_consumer(scene)?;
     ends_with(scene, consumer, &bytes)
 }
@@ -184,20 +178,21 @@ fn start_consumer(scene: &mut Scene) -> Outcome<Actor> {
     scene.start_with(CONSUMER, Start { output, ..Start::default() })
 }
 
-/// Starts a producer of these bytes.
-pub(super) fn start_producer(scene: &mut Scene, bytes: &[u8]) -> Outcome<Actor> {
+/// Runs a producer of these bytes to its end.
+pub(super) fn publishes(scene: &mut Scene, bytes: &[u8]) -> Outcome {
     let input = Some(scene.input("in", bytes)?);
-    scene.start_with(PRODUCER, Start { input, ..Start::default() })
+    let producer = scene.start_with(PRODUCER, Start { input, ..Start::default() })?;
+    let ended = scene.finish(producer, "publishes its input and ends")?;
+    must_exit(&ended, 0, "ends-early", "your producer")
 }
 
 /// Requires the consumer to end with success, having written these bytes into `out`.
 fn ends_with(scene: &mut Scene, consumer: Actor, bytes: &[u8]) -> Outcome {
     let ended = scene.finish(consumer, "writes what was published and ends");
-    let object = scene.object()?;
-    stream_lies(&object, bytes)?;
-    let out = fs::read(scene.file("out"))?;
-    came_out(&out, bytes)?;
-    must_exit(&ended?, 0, "ends-early", "your consumer, at the end of the stream,")
+    // The producer's part first: what is not published cannot come out.
+    stream_lies(&scene.object()?, bytes)?;
+    must_exit(&ended?, 0, "ends-early", "your consumer of a whole stream")?;
+    came_out(&fs::read(scene.file("out"))?, bytes)
 }
 
 /// Requires the published messages, one behind the other, to be these bytes: the producer's part.

@@ -2,11 +2,11 @@
 
 use crate::checks::common::wrong_exit;
 use crate::checks::unbounded_buffer::stage::{
-    CONSUMER, as_long_as, empty, filled, holds, maps_once, message, messages, rests, take, taken,
+    CONSUMER, as_long_as, empty, filled, holds, maps_once, messages, take,
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
-use crate::peer::log::{self, FIRST_LEN, HEAD, SLOTS, TAIL, slot};
+use crate::peer::log::{self, FIRST_LEN, TAIL, slot};
 use crate::process::Exit;
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
@@ -34,7 +34,7 @@ pub(super) fn in_order(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
-pub(super) fn long_at_start(scene: &mut Scene) -> Outcome {
+pub(super) fn long_when_found(scene: &mut Scene) -> Outcome {
     let all = messages(0..200);
     let object = filled(scene, &all, 64 << 10)?;
     let consumer = scene.attach(CONSUMER)?;
@@ -121,20 +121,4 @@ fn refuses(
         _ => "it waits".to_owned(),
     };
     Err(fail(code).expected(format!("{when} exits with 13 (wrong format)")).seen(seen).into())
-}
-
-pub(super) fn our_producer(scene: &mut Scene) -> Outcome {
-    const COUNT: u64 = 300;
-    let object = empty(scene)?;
-    let consumer = scene.attach(CONSUMER)?;
-    // It is never asked to take what is not there, and gets behind as it likes.
-    for index in 0..COUNT {
-        log::push(scene.peer()?, &message(index))?;
-        scene.send(consumer, b"\n");
-    }
-    for index in 0..COUNT {
-        taken(scene, consumer, index, &message(index))?;
-    }
-    rests(scene, consumer)?;
-    holds(&object, &messages(0..COUNT), COUNT, "your consumer")
 }

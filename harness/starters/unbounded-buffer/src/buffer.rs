@@ -60,7 +60,7 @@ impl Producer {
         let offset = slot_offset(tail).ok_or(LabError::OutOfRange)?;
         self.make_room(offset + SLOT_LEN)?;
         self.write_slot(offset, message)?;
-        todo!("step publication: count the message in tail, so that its slot is seen before")
+        todo!("step push: count the message; step publication: so that its slot is seen first")
     }
 
     /// Says that nothing will follow what was pushed.
@@ -117,7 +117,7 @@ impl Consumer {
 
     /// Waits until message `head` is published, and says whether it ever will be.
     fn wait_for(&self, head: u64) -> Result<bool, LabError> {
-        todo!("step waiting: look at state and tail, in which order?, and rest between looks")
+        todo!("step pop: is it there?; step waiting: rest; step end: state or tail first?")
     }
 }
 
