@@ -91,7 +91,10 @@ impl Scene<'_> {
                 return Event::Floods;
             }
             let look = self.look();
-            if let Some(event) = still(&look, last_look.as_ref(), || self.place(actor)) {
+            if let Some(event) = still(&look, last_look.as_ref(), || self.place(actor))
+                // Somebody may have woken between our look and our asking for the place.
+                && self.look() == look
+            {
                 // The line may have been printed between our reading and our look.
                 return self.happened(actor, wanted).unwrap_or(event);
             }

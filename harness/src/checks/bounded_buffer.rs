@@ -74,8 +74,6 @@ pub(super) const CHECKS: &[Check] = &[
     check("exclusion", "every-way-out", "the lock is given back on every way out", exclusion::every_way_out),
     check("exclusion", "producer-unlocks", "with V of the lock a producer has stored slot and tail", witness::producer_unlocks),
     check("exclusion", "consumer-unlocks", "with V of the lock a consumer has read the slot and stored head", witness::consumer_unlocks),
-    check("exclusion", "two-producers", "two producers at once do not meet inside", exclusion::two_producers),
-    check("exclusion", "two-consumers", "two consumers at once do not meet inside", exclusion::two_consumers),
 
     check("end", "close", "close stores CLOSED and posts full once", end::says_it),
     check("end", "end-of-input", "a producer closes at the end of its input, unless told not to", end::end_of_input),
@@ -92,6 +90,7 @@ pub(super) const CHECKS: &[Check] = &[
 
     check("robust", "made", "create --robust makes a robust mutex for all processes", robust::made),
     check("robust", "used", "the lock is robust, and mutex is not touched", robust::used),
+    check("robust", "posts-inside", "the post for the other side stands inside the lock", witness::robust_posts_inside),
     check("robust", "producer-repairs", "a producer repairs what a death left, after every line", robust::producer_repairs),
     check("robust", "consumer-repairs", "a consumer repairs what a death left, after every line", robust::consumer_repairs),
     check("robust", "waiting", "those who wait for the lock go on when its holder dies", robust::wakes_the_waiting),

@@ -17,7 +17,7 @@ const LINES: usize = 1200;
 /// One producer, one consumer, and `cmp`: binary bytes and text, whole messages and lines.
 pub(super) fn same_bytes(scene: &mut Scene) -> Outcome {
     let mut state: u32 = 7;
-    let noise: Vec<u8> = (0..60_000)
+    let noise: Vec<u8> = (0..20_000)
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 24) as u8

@@ -2,8 +2,8 @@
 
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, SLOTS, Shape, TAIL};
-use crate::process::{Exit, Start};
-use crate::scene::{Actor, NAME, Scene};
+use crate::process::Exit;
+use crate::scene::{Actor, Scene};
 use crate::verdict::Outcome;
 use crate::watch::Event;
 
@@ -13,9 +13,6 @@ use super::stage::{
 };
 
 const WHY: &str = "our process holds the lock";
-
-/// A slot so large that to copy it takes long enough to look in between.
-const LARGE: Shape = Shape { capacity: 2, slot_size: 1 << 20, robust: false };
 
 pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
     let shape = Shape::plain(3);
@@ -128,108 +125,6 @@ fn unchanged(scene: &mut Scene, before: &[u8], who: &str) -> Outcome {
         .expected(format!("while our process holds the lock, {who} changes nothing but its permit"))
         .seen(format!("{what} has changed"))
         .into())
-}
-
-/// Two of the student's at once: both are let in by their permits, one at a time by the lock.
-pub(super) fn two_producers(scene: &mut Scene) -> Outcome {
-    for _round in 0..3 {
-        ring(scene, LARGE)?;
-        let room = LARGE.slot_size as usize - 8;
-        inside_alone(scene)?;
-        let mut producers = Vec::new();
-        for byte in *b"ab" {
-            let input = scene.input(&format!("in-{byte}"), &vec![byte; room])?;
-            let start = Start { input: Some(input), ..Start::default() };
-            let arguments = ["producer", NAME, "--keep-open", "--bulk"];
-            let producer = scene.start_with(&arguments, start)?;
-            sleeps_on(scene, producer, MUTEX, WHY, "ignores-the-lock")?;
-            producers.push(producer);
-        }
-        scene.peer()?.sem_post(MUTEX)?;
-        for producer in producers {
-            scene.finish(producer, "puts in its one message and ends")?;
-        }
-        let object = scene.object()?;
-        let mut there: Vec<u8> =
-            (0..2).flat_map(|slot| object.read(SLOTS + slot * (1 << 20) + 8, 1)).collect();
-        there.sort_unstable();
-        let tail = object.u64(TAIL);
-        if tail != 2 || there != b"ab" {
-            return Err(fail("two-in-the-section")
-                .expected("two producers that push at the same time leave two messages")
-                .seen(format!(
-                    "`tail` is {tail}, and {} there",
-                    if there == b"ab" { "both messages are" } else { "not both messages are" }
-                ))
-                .into());
-        }
-        rests(scene, &Rest::open(LARGE, 0, 2), "after two producers at once")?;
-        scene.renew();
-    }
-    Ok(())
-}
-
-pub(super) fn two_consumers(scene: &mut Scene) -> Outcome {
-    for _round in 0..3 {
-        ring(scene, LARGE)?;
-        let room = u64::from(LARGE.slot_size) - 8;
-        let peer = scene.peer()?;
-        for (slot, byte) in (0..).zip(*b"ab") {
-            let at = SLOTS + slot * u64::from(LARGE.slot_size);
-            peer.sem_wait(EMPTY)?;
-            peer.put64(at, room)?;
-            peer.fill(at + 8, room, byte)?;
-            peer.put64(TAIL, slot + 1)?;
-            peer.sem_post(FULL)?;
-        }
-        inside_alone(scene)?;
-        let files = ["out-0", "out-1"];
-        let mut consumers = Vec::new();
-        for file in files {
-            let start = Start { output: Some(scene.output(file)?), ..Start::default() };
-            let consumer = scene.start_with(&["consumer", NAME], start)?;
-            sleeps_on(scene, consumer, MUTEX, WHY, "ignores-the-lock")?;
-            consumers.push(consumer);
-        }
-        scene.peer()?.sem_post(MUTEX)?;
-        for consumer in consumers {
-            let why = "both messages have been taken";
-            sleeps_on(scene, consumer, FULL, why, "empty-is-the-end")?;
-        }
-        let mut got: Vec<Vec<u8>> = Vec::new();
-        for file in files {
-            got.push(std::fs::read(scene.file(file))?);
-        }
-        let mut firsts: Vec<u8> = got.iter().filter_map(|bytes| bytes.first().copied()).collect();
-        firsts.sort_unstable();
-        let head = scene.object()?.u64(HEAD);
-        let whole = got.iter().all(|bytes| {
-            bytes.len() as u64 == room && bytes.iter().all(|byte| Some(byte) == bytes.first())
-        });
-        if head != 2 || firsts != b"ab" || !whole {
-            return Err(fail("two-in-the-section")
-                .expected("two consumers that pop at the same time take one message each")
-                .seen(format!(
-                    "`head` is {head}, and of the two messages {} came out whole",
-                    if !whole {
-                        "not all"
-                    } else if firsts == b"ab" {
-                        "both"
-                    } else {
-                        "one"
-                    }
-                ))
-                .into());
-        }
-        rests(scene, &Rest::open(LARGE, 2, 2), "after two consumers at once")?;
-        scene.renew();
-    }
-    Ok(())
-}
-
-/// Our process is inside, without a permit: one more that waits.
-fn inside_alone(scene: &mut Scene) -> Outcome {
-    Ok(scene.peer()?.sem_wait(MUTEX)?)
 }
 
 /// A way out that nobody thinks of: the slot is wrong, the consumer ends, the lock must be free.

@@ -175,7 +175,10 @@ pub(super) fn sleeps_on(
             let code = if both { "wrong-lock" } else { "waits-for-the-wrong-permit" };
             (code, scene.who_waits(actor, place))
         }
-        Event::Polls | Event::Silent => {
+        Event::Silent => {
+            ("sleeps-elsewhere", format!("{role} waits for something else than a semaphore"))
+        }
+        Event::Polls => {
             ("polls", format!("{role} sleeps a little, looks, and sleeps a little again"))
         }
         Event::Spins => ("burns-cpu", format!("{role} looks again and again without sleeping")),

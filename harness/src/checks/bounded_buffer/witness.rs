@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::diagnosis::fail;
 use crate::peer::Peer;
-use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, SLOTS, Shape, TAIL};
+use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, ROBUST, SLOTS, Shape, TAIL};
 use crate::procfs::{self, Doing};
 use crate::scene::{Actor, Scene, shown};
 use crate::schedule::gives_way;
@@ -124,6 +124,34 @@ fn taken(scene: &mut Scene, consumer: Actor, at: u64, code: &'static str, what: 
     rests(scene, &Rest::open(SHAPE, 1, 1), "after the pop")
 }
 
+/// With the robust lock, either posts for the other side while it is inside: between the unlock and
+/// the post nobody would be told of its death.
+pub(super) fn robust_posts_inside(scene: &mut Scene) -> Outcome {
+    let shape = Shape { robust: true, ..SHAPE };
+    for produces in [true, false] {
+        ring(scene, shape)?;
+        let actor = if produces { producer(scene)? } else { consumer(scene)? };
+        if !produces {
+            ring::push(scene.peer()?, &message(0))?;
+        }
+        let (at, name) = if produces { (FULL, "full") } else { (EMPTY, "empty") };
+        stop_at_its_post(scene, actor, at, |scene| {
+            scene.send(actor, &message(0));
+            Ok(())
+        })?;
+        // The word of a robust mutex is its holder's thread id, 0 when nobody holds it.
+        if scene.object()?.u32(ROBUST) == 0 {
+            let role = scene.role(actor);
+            return Err(fail("posts-outside-the-lock")
+                .expected(format!("in a robust buffer {role} posts `{name}` inside the lock"))
+                .seen(format!("{role}, stopped with its post of `{name}`, does not hold `robust`"))
+                .into());
+        }
+        scene.renew();
+    }
+    Ok(())
+}
+
 /// Lets the program go on, by `go`, up to its post of `at`, which it has done when this returns; the
 /// permit is in our hands then.
 fn stop_at_its_post(
@@ -140,12 +168,18 @@ fn stop_at_its_post(
     if !gives_way(pid, &[watched]) {
         scene.remark("who runs first cannot be decided here, so only gross mistakes were seen");
     }
+    let sleeps = || procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
+    let before = sleeps();
     let waiting = std::thread::spawn(move || witness.sem_wait_and_stop(at, pid));
     let queued = |task: &procfs::Task| {
         matches!(task.doing, Doing::Futex { timed: true, private: false, .. })
     };
     if !scene.until(|_| procfs::tasks(watched).iter().any(queued)) {
         return Err(Stop::Broken("the grader's witness does not wait".into()));
+    }
+    if sleeps() != before {
+        // It has woken by itself, as by a timer, and may stand behind the witness now.
+        return Err(Stop::NotChecked("the program does not sleep quietly enough".into()));
     }
     go(scene)?;
     match waiting.join() {
