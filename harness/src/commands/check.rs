@@ -41,24 +41,29 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
     let mut progress = Progress::read(course);
     let mut records = Vec::new();
     let mut worst = ExitCode::Passed;
-    for round in 0..arguments.repeat {
-        for (index, lab) in labs.iter().enumerate() {
-            let order = Order {
-                course,
-                lab,
-                extent: arguments.step.as_deref().map_or(Extent::Whole, Extent::Step),
-                harness: harness.clone(),
-                blunt: None,
-            };
-            let record = match (&arguments.whose.program, submissions.get(index)) {
-                (None, Some(submission)) => {
-                    let tell = |text: &str| ticker.announce(text);
-                    let workshop = Workshop::open(course, &origin, tell).broken()?;
-                    order.grade(&workshop, submission, |told| show(&ticker, lab, &told)).broken()?
+    for (index, lab) in labs.iter().enumerate() {
+        let order = Order {
+            course,
+            lab,
+            extent: arguments.step.as_deref().map_or(Extent::Whole, Extent::Step),
+            harness: harness.clone(),
+            blunt: None,
+        };
+        let show = |told: Told<'_>| show(&ticker, lab, &told);
+        let workshop = match submissions.get(index) {
+            Some(_) => {
+                Some(Workshop::open(course, &origin, |text| ticker.announce(text)).broken()?)
+            }
+            None => None,
+        };
+        for round in 0..arguments.repeat {
+            let record = match (&workshop, submissions.get(index)) {
+                (Some(workshop), Some(submission)) => {
+                    order.grade(workshop, submission, show).broken()?
                 }
-                (program, _) => {
-                    let program = program.as_deref().unwrap_or(Path::new(""));
-                    order.grade_program(program, |told| show(&ticker, lab, &told)).usage()?
+                _ => {
+                    let program = arguments.whose.program.as_deref().unwrap_or(Path::new(""));
+                    order.grade_program(program, show).usage()?
                 }
             };
             ticker.clear();
@@ -66,10 +71,8 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
             if !arguments.json {
                 tell(arguments, lab, &record, round);
             }
-            if origin == Origin::Workspace
-                && arguments.step.is_none()
-                && arguments.whose.program.is_none()
-            {
+            let whole = arguments.step.is_none() && arguments.whose.program.is_none();
+            if origin == Origin::Workspace && whole {
                 progress.note(lab, &record);
             }
             records.push(record);
