@@ -50,8 +50,8 @@ fn look(object: &Object, seen: u64, all: &[Vec<u8>]) -> Outcome<u64> {
             && slot[8..].starts_with(message);
         if !whole {
             return Err(fail("counts-before-it-is-there")
-                .expected(format!("tail is {tail}, so message {index} is whole in its slot"))
-                .seen("the slot did not hold it yet")
+                .expected("every message that tail counts is whole in its slot")
+                .seen("tail counted a message, and its slot did not hold it yet")
                 .into());
         }
     }

@@ -6,7 +6,7 @@ use crate::checks::unbounded_buffer::stage::{
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
-use crate::peer::log::{FIRST_LEN, HEAD, SLOT, SLOTS, TAIL};
+use crate::peer::log::{FIRST_LEN, SLOT, SLOTS, TAIL};
 use crate::peer::prefix::{READY, STATE};
 use crate::process::{Exit, Start};
 use crate::scene::{Ended, Scene};
@@ -44,9 +44,7 @@ pub(super) fn later_growth(scene: &mut Scene) -> Outcome {
 pub(super) fn huge_tail(scene: &mut Scene) -> Outcome {
     const TAIL_BEFORE: u64 = (1 << 32) + 3;
     let object = filled(scene, &messages(0..3), 0)?;
-    let peer = scene.peer()?;
-    peer.put64(HEAD, TAIL_BEFORE)?;
-    peer.put64(TAIL, TAIL_BEFORE)?;
+    scene.peer()?.put64(TAIL, TAIL_BEFORE)?;
     let before = object.read(SLOTS, (FIRST_LEN - SLOTS) as usize);
     // No program of the labs may make a file so long.
     let producer = scene.attach(PRODUCER)?;
