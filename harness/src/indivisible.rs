@@ -16,9 +16,12 @@ pub enum Change {
     Store,
     /// An addition or subtraction in one operation.
     Add,
-    /// Another operation that reads and writes at once; a compare-exchange whose outcome is used.
+    /// Another operation that reads and writes at once, whatever is there.
     Exchange,
-    /// A compare-exchange whose outcome nobody looks at.
+    /// A compare-exchange, which may be tried again when it fails.
+    Retry,
+    /// A compare-exchange whose outcome nobody looks at, or with nothing around it that could try
+    /// again.
     Once,
 }
 
@@ -35,6 +38,8 @@ struct Body {
     changes: Vec<(Option<u64>, Change)>,
     calls: BTreeSet<String>,
     assembly: bool,
+    /// Whether anything is done more than once.
+    loops: bool,
 }
 
 /// What a function does together with all it calls.
@@ -74,6 +79,12 @@ impl Functions {
             };
             reached.all.changes.extend(&body.changes);
             reached.all.assembly |= body.assembly;
+            // Who is called once more may be called in a circle.
+            reached.all.loops |= body.loops
+                || body
+                    .calls
+                    .iter()
+                    .any(|call| self.bodies.contains_key(call) && seen.contains(call.as_str()));
             open.extend(body.calls.iter().map(String::as_str).filter(|&call| seen.insert(call)));
         }
         Some(reached)
@@ -84,7 +95,14 @@ impl Body {
     fn parse(text: &str) -> Body {
         let mut body = Body::default();
         let mut addresses: HashMap<&str, Address> = HashMap::new();
+        let mut labels = BTreeSet::new();
         for line in text.lines().skip(1).map(str::trim) {
+            // In whatever order the blocks stand, a loop has a jump back.
+            if let Some((label, _)) = line.split_once(':').filter(|(label, _)| !label.contains(' '))
+            {
+                labels.insert(label);
+            }
+            body.loops |= jumps_to(line).any(|label| labels.contains(label));
             if let Some((value, address)) = parse_address(line, &addresses) {
                 addresses.insert(value, address);
             }
@@ -103,7 +121,11 @@ impl Body {
 impl Reached {
     /// Whether the word at this offset is changed in one of these ways.
     pub fn changes(&self, offset: u64, ways: &[Change]) -> bool {
-        self.all.changes.iter().any(|(at, way)| *at == Some(offset) && ways.contains(way))
+        let mut here = self.all.changes.iter().filter(|(at, _)| *at == Some(offset));
+        here.any(|&(_, way)| match way {
+            Change::Retry if !self.all.loops => ways.contains(&Change::Once),
+            way => ways.contains(&way),
+        })
     }
 
     /// Whether it waits for a semaphore.
@@ -114,10 +136,24 @@ impl Reached {
     /// Whether nothing is left that could change a word unseen: no assembly, no call of what is
     /// neither here nor known to be harmless.
     pub fn is_known(&self) -> bool {
-        let harmless = ["llvm.", "panic", "drop_in_place", "__rust_dealloc", "errno", "fmt"];
+        let harmless = [
+            "llvm.",
+            "panic",
+            "unwrap_failed",
+            "expect_failed",
+            "drop_in_place",
+            "__rust_dealloc",
+            "errno",
+            "fmt",
+        ];
         !self.all.assembly
             && self.all.calls.iter().all(|name| harmless.iter().any(|part| name.contains(part)))
     }
+}
+
+/// The blocks a line may jump to: `br i1 %ok, label %done, label %again`.
+fn jumps_to(line: &str) -> impl Iterator<Item = &str> {
+    line.split("label %").skip(1).filter_map(|rest| rest.split([',', ' ', ']']).next())
 }
 
 fn is_call(line: &str) -> bool {
@@ -157,7 +193,7 @@ fn change<'a>(line: &'a str, body: &str) -> Option<(&'a str, Change)> {
         "cmpxchg" => {
             // Its pair of value and success is taken apart by an instruction that names it.
             let used = |end: &str| body.contains(&format!(" {value}{end}"));
-            if used(", ") || used("\n") { Change::Exchange } else { Change::Once }
+            if used(", ") || used("\n") { Change::Retry } else { Change::Once }
         }
         _ => return None,
     };
@@ -192,11 +228,16 @@ mod tests {
     }
 
     #[test]
-    fn a_compare_exchange_counts_only_if_somebody_looks_whether_it_succeeded() {
+    fn a_compare_exchange_counts_only_if_its_outcome_is_used_and_it_can_be_tried_again() {
         let tried = "  %5 = cmpxchg weak ptr %shop, i64 %4, i64 %3 monotonic monotonic, align 8\n";
-        assert!(reached(tried).changes(0, &[Change::Once]));
         let looked = format!("{tried}  %6 = extractvalue {{ i64, i1 }} %5, 1\n");
-        assert!(reached(&looked).changes(0, &[Change::Exchange]));
+        let again = |body| {
+            format!("  br label %bb1\n\nbb1:      ; preds = %start\n{body}  br label %bb1\n")
+        };
+        assert!(reached(tried).changes(0, &[Change::Once]));
+        assert!(reached(&looked).changes(0, &[Change::Once]));
+        assert!(reached(&again(tried)).changes(0, &[Change::Once]));
+        assert!(reached(&again(&looked)).changes(0, &[Change::Retry]));
     }
 
     #[test]

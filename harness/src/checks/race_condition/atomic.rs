@@ -49,10 +49,17 @@ pub(super) fn is_one_operation(scene: &mut Scene) -> Outcome {
     let undecided = "the compiler's output does not show how the counter is written";
     let function = scene.bench().orderings()?.functions.reached_from("add_atomic");
     let function = function.ok_or_else(|| Stop::NotChecked(undecided.to_owned()))?;
-    if function.changes(0, &[Change::Add, Change::Exchange]) {
+    if function.changes(0, &[Change::Add, Change::Exchange, Change::Retry]) {
         return Ok(());
     }
-    if function.changes(0, &[Change::Store, Change::Once]) && function.is_known() {
+    let known = function.is_known();
+    if known && function.changes(0, &[Change::Once]) {
+        return Err(fail("tries-once")
+            .expected("an addition that is tried until it succeeds")
+            .seen("`add_atomic` has one compare_exchange and no way back to it")
+            .into());
+    }
+    if known && function.changes(0, &[Change::Store]) {
         return Err(fail("two-steps")
             .expected("one operation that reads, adds and writes")
             .seen("`add_atomic` loads the counter and writes it back in a second operation")

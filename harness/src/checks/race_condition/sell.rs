@@ -22,7 +22,7 @@ pub(super) fn alone(scene: &mut Scene) -> Outcome {
         let answer = if operation <= 3 { "sold" } else { "refused" };
         scene.send(customer.actor, b"\n");
         let line = customer.finishes(scene)?;
-        let when = format!("after {operation} operations on a stock of 3");
+        let when = format!("after try {operation} on a stock of 3");
         if line == "refused" && answer == "sold" {
             return Err(fail("refuses-with-stock")
                 .expected(format!("`sold` with {} in stock", 4 - operation))

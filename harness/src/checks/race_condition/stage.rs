@@ -11,7 +11,7 @@ use crate::peer::shop::{
     self, ARRIVED, COUNTER, GO, LEFT, MUTEX, RIGHT, SHARDS, SOLD, STOCK, shard,
 };
 use crate::process::Start;
-use crate::scene::{Actor, NAME, Scene, shown};
+use crate::scene::{Actor, NAME, Scene, count, shown};
 use crate::verdict::{Outcome, Stop};
 use crate::watch::{Event, Place};
 
@@ -240,10 +240,10 @@ pub(super) fn adds_alone(
 ) -> Outcome {
     let arguments: Vec<&str> = ["worker", NAME, mode].iter().chain(arguments).copied().collect();
     let worker = Worker { actor: scene.attach(&arguments)?, mode };
-    for operations in 1..=3 {
+    for operations in 1..=3_usize {
         worker.does(scene, "", "done")?;
-        let when = format!("after {operations} of {operations} operations");
-        counted(object, word, name, operations, &when)?;
+        let when = format!("after {}", count(operations, "operation", "operations"));
+        counted(object, word, name, operations as u64, &when)?;
         lock_is_free(scene)?;
     }
     worker.ends(scene)?;
