@@ -56,6 +56,12 @@ pub fn report(record: &Record, title: &str, again: &str, detail: Detail) -> Stri
         for remark in step.checks.iter().flat_map(|check| &check.remarks) {
             let _ = writeln!(out, "      {}", paint(DIM, remark));
         }
+        if step.status == Status::Passed {
+            for check in step.checks.iter().filter(|check| check.status == Status::NotChecked) {
+                let why = check.why.as_deref().unwrap_or("");
+                line(&mut out, "not checked here", &format!("{}: {why}", check.title));
+            }
+        }
         if let Some(check) = step.deciding() {
             let full = detail.verbose || !told;
             told |= step.status != Status::Skipped;
