@@ -41,13 +41,17 @@ struct Access {
 #[derive(Clone, Debug, Default)]
 pub struct Orderings {
     accesses: Vec<Access>,
-    fences: bool,
-    /// Ordered loads, and stores, that may be of any field: their address is not a constant
-    /// distance away, or is handed to the function as it is.
+    /// Whether there is something that may order loads, and stores, of any field: a fence, or an
+    /// ordered access whose address is not a constant distance away or is handed to the function
+    /// as it is.
     anywhere: [bool; 2],
     /// With what operations each function changes its words.
     pub functions: Functions,
 }
+
+/// Indices of `Orderings::anywhere`.
+const LOADS: usize = 0;
+const STORES: usize = 1;
 
 /// What the orderings at one offset say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +103,7 @@ impl Orderings {
         match strengths().max() {
             Some(Strength::Ordered) => Finding::Ordered,
             // A plain access may well be one of another structure that has a field at this offset.
-            Some(Strength::Relaxed) if !self.fences && !self.anywhere[usize::from(stores)] => {
+            Some(Strength::Relaxed) if !self.anywhere[if stores { STORES } else { LOADS }] => {
                 Finding::TooWeak(Strength::Relaxed)
             }
             _ => Finding::Undecided,
@@ -112,15 +116,21 @@ impl Orderings {
         let mut released = false;
         for line in body.lines().map(str::trim) {
             if let Some(fence) = line.strip_prefix("fence ") {
-                self.fences = true;
-                if !fence.starts_with("release") {
+                // An acquiring fence does nothing for a store, and a releasing one for a load.
+                let (acquires, releases) =
+                    (!fence.starts_with("release"), !fence.starts_with("acquire"));
+                if acquires {
                     let before = &mut self.accesses[first..];
-                    let loads = before.iter_mut().filter(|a| !a.stores);
-                    loads.for_each(|a| a.strength = a.strength.fenced());
+                    let loads = before.iter_mut().filter(|access| !access.stores);
+                    loads.for_each(|access| access.strength = access.strength.fenced());
                 }
-                released |= !fence.starts_with("acquire");
+                released |= releases;
+                self.anywhere[LOADS] |= acquires;
+                self.anywhere[STORES] |= releases;
             }
-            self.fences |= line.contains(" asm ");
+            if line.contains(" asm ") {
+                self.anywhere = [true; 2];
+            }
             if let Some((value, address)) = parse_address(line, &addresses) {
                 addresses.insert(value, address);
             }
@@ -132,7 +142,7 @@ impl Orderings {
                 }
                 if strength == Strength::Ordered && address.offset.is_none_or(|offset| offset == 0)
                 {
-                    self.anywhere[usize::from(stores)] = true;
+                    self.anywhere[if stores { STORES } else { LOADS }] = true;
                 }
             }
         }
@@ -221,17 +231,19 @@ mod tests {
     fn a_releasing_store_is_told_from_a_relaxed_one() {
         assert_eq!(Orderings::parse(&module("release")).release_at(64), Finding::Ordered);
         let relaxed = Orderings::parse(&module("monotonic"));
-        assert_eq!(relaxed.release_at(64), Finding::TooWeak(Strength::Relaxed));
+        assert_eq!(relaxed.release_at(64), WEAK);
         assert_eq!(relaxed.release_at(192), Finding::Undecided);
         assert_eq!(relaxed.acquire_at(64), Finding::Undecided);
     }
+
+    const WEAK: Finding = Finding::TooWeak(Strength::Relaxed);
 
     #[test]
     fn a_fence_before_the_store_orders_it_and_one_behind_leaves_it_undecided() {
         let before = module("monotonic").replace("  store", "  fence release\n  store");
         assert_eq!(Orderings::parse(&before).release_at(64), Finding::Ordered);
         let acquire = module("monotonic").replace("  store", "  fence acquire\n  store");
-        assert_eq!(Orderings::parse(&acquire).release_at(64), Finding::Undecided);
+        assert_eq!(Orderings::parse(&acquire).release_at(64), WEAK);
         let behind = module("monotonic").replace("  ret void", "  fence release\n  ret void");
         assert_eq!(Orderings::parse(&behind).release_at(64), Finding::Undecided);
         let elsewhere = module("monotonic") + "\ndefine void @f() {\n  fence seq_cst\n}\n";
@@ -243,12 +255,13 @@ mod tests {
         let load = "load atomic i64, ptr %tail monotonic, align 8";
         let store = "store atomic i64 %next, ptr %tail monotonic, align 8, !noalias !4";
         let loading = module("monotonic").replace(store, &format!("%now = {load}"));
-        let weak = Finding::TooWeak(Strength::Relaxed);
-        assert_eq!(Orderings::parse(&loading).acquire_at(64), weak);
+        assert_eq!(Orderings::parse(&loading).acquire_at(64), WEAK);
         let behind = loading.replace("  ret void", "  fence acquire\n  ret void");
         assert_eq!(Orderings::parse(&behind).acquire_at(64), Finding::Ordered);
         let before = loading.replace("  %now", "  fence acquire\n  %now");
         assert_eq!(Orderings::parse(&before).acquire_at(64), Finding::Undecided);
+        let release = loading.replace("  ret void", "  fence release\n  ret void");
+        assert_eq!(Orderings::parse(&release).acquire_at(64), WEAK);
     }
 
     #[test]

@@ -112,12 +112,6 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     check(
         "strings",
-        "own-table",
-        "a table of your own is one that others can read and go on with",
-        strings::makes_tables_others_understand,
-    ),
-    check(
-        "strings",
         "consumer-prints",
         "the consumer prints the very bytes",
         strings::prints_the_very_bytes,
@@ -127,6 +121,12 @@ pub(super) const CHECKS: &[Check] = &[
         "consumer-waits",
         "the consumer waits for strings that are not there yet",
         strings::waits_for_strings,
+    ),
+    check(
+        "strings",
+        "own-table",
+        "a table of your own is one that others can read and go on with",
+        strings::makes_tables_others_understand,
     ),
     check(
         "strings",

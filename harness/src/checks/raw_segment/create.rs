@@ -1,14 +1,15 @@
 //! The steps object, mapping, exclusive and hand-over: what `create` leaves behind.
 
-use super::{LEN, producer, put, with_peer};
+use super::{LEN, put, with_peer};
 use crate::checks::common::{must_exit, wrong_exit};
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::orderings::Finding;
 use crate::peer::{prefix, table};
 use crate::process::{Exit, Start};
-use crate::scene::{Ended, NAME, Scene};
+use crate::scene::{Actor, Ended, NAME, Scene};
 use crate::verdict::{Outcome, Stop};
+use crate::watch::Event;
 
 /// What came of a `create`.
 enum Created {
@@ -146,13 +147,7 @@ pub(super) fn fills_in_the_prefix(scene: &mut Scene) -> Outcome {
 
 pub(super) fn maps_shared(scene: &mut Scene) -> Outcome {
     super::peer_table(scene, &[b"first"])?;
-    let producer = match producer(scene) {
-        Err(Stop::NotStarted(todo)) if !todo.starts_with("step mapping:") => {
-            let reason = format!("the producer does not come as far yet ({todo})");
-            return Err(Stop::NotChecked(reason));
-        }
-        other => other?,
-    };
+    let producer = attached_producer(scene)?;
     let mappings = scene.mappings(producer);
     if let Some(mapping) = mappings.iter().find(|mapping| mapping.permissions.ends_with('p')) {
         return Err(fail("private-mapping")
@@ -174,6 +169,30 @@ pub(super) fn maps_shared(scene: &mut Scene) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// A producer that has opened the object. One that cannot is the matter of another step.
+fn attached_producer(scene: &mut Scene) -> Outcome<Actor> {
+    let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
+    let start = Start { environment: &environment, ..Start::default() };
+    let producer = scene.start_with(&["producer", NAME, "--step"], start)?;
+    let why = match scene.answer(producer) {
+        Event::Line(_) => return Ok(producer),
+        Event::Ended(Exit::Code(12)) => {
+            return Err(fail("opens-for-reading")
+                .expected("the producer opens and maps an object of its own user with mode 0600")
+                .seen(format!("it {}", Exit::Code(12).told()))
+                .into());
+        }
+        Event::Ended(exit @ Exit::Code(code)) if code != 101 => exit.told(),
+        event => match scene.explain(producer, "opens the segment", event) {
+            Stop::NotStarted(todo) if !todo.starts_with("step mapping:") => {
+                format!("comes to {todo}")
+            }
+            other => return Err(other),
+        },
+    };
+    Err(Stop::NotChecked(format!("the producer does not open the segment yet: it {why}")))
 }
 
 pub(super) fn is_exclusive(scene: &mut Scene) -> Outcome {

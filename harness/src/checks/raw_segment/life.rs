@@ -4,6 +4,7 @@ use super::{LEN, get, kill, peer_table, producer, put, with_peer};
 use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
 use crate::peer::table;
+use crate::process::{Exit, Start};
 use crate::procfs;
 use crate::scene::{Actor, NAME, Scene, count, shown};
 use crate::verdict::Outcome;
@@ -132,17 +133,25 @@ pub(super) fn destroys(scene: &mut Scene) -> Outcome {
 
 pub(super) fn outlives_the_name(scene: &mut Scene) -> Outcome {
     peer_table(scene, &[b"one"])?;
-    let consumer = scene.attach(&["consumer", NAME])?;
-    let producer = producer(scene)?;
+    let mut actors = Vec::new();
+    for role in ["consumer", "producer"] {
+        // Who looks the name up again later shall not take long to say that it is gone.
+        let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
+        let start = Start { environment: &environment, ..Start::default() };
+        let actor = scene.start_with(&[role, NAME, "--step"], start)?;
+        scene.line(actor, "opens the segment and prints `attached`")?;
+        actors.push(actor);
+    }
+    let (consumer, producer) = (actors[0], actors[1]);
     let ended = scene.run(&["destroy", NAME])?;
     must_exit(&ended, 0, "keeps-the-name", "`destroy`")?;
-    put(scene, producer, b"two\n")?;
+    works_on(scene, producer, b"two\n")?;
     let peer = with_peer(scene, |peer, _| peer.get32(table::COUNT))?;
     if peer != 2 {
         return Err(lost(format!("the producer puts a string, and others see {peer} of 2")));
     }
     for wanted in ["6f6e65", "74776f0a"] {
-        let line = get(scene, consumer)?;
+        let line = works_on(scene, consumer, b"\n")?;
         if line != format!("consumed {wanted}") {
             return Err(lost(format!("the consumer prints `{}`", shown(&line))));
         }
@@ -151,6 +160,18 @@ pub(super) fn outlives_the_name(scene: &mut Scene) -> Outcome {
         return Err(lost("the name is there again".to_owned()));
     }
     Ok(())
+}
+
+/// Has a program whose object has lost its name do one more operation; returns its line.
+fn works_on(scene: &mut Scene, actor: Actor, input: &[u8]) -> Outcome<String> {
+    scene.send(actor, input);
+    match scene.answer(actor) {
+        Event::Line(line) => Ok(line),
+        Event::Ended(exit @ Exit::Code(11 | 14)) => {
+            Err(lost(format!("{} {}", scene.role(actor), exit.told())))
+        }
+        event => Err(scene.explain(actor, "goes on after `destroy`", event)),
+    }
 }
 
 fn lost(seen: String) -> crate::verdict::Stop {

@@ -4,13 +4,13 @@ use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use super::{LEN, peer_table, with_peer};
-use crate::checks::common::wrong_exit;
+use crate::checks::common::{must_exit, wrong_exit};
 use crate::cleanup::SHM_DIR;
 use crate::diagnosis::fail;
 use crate::peer::{Asked, Peer, prefix, table};
 use crate::process::{Exit, Start};
 use crate::scene::{Ended, NAME, Scene, shown};
-use crate::verdict::Outcome;
+use crate::verdict::{Outcome, Stop};
 
 pub(super) fn maps_with_its_rights(scene: &mut Scene) -> Outcome {
     peer_table(scene, &[b"first"])?;
@@ -55,14 +55,12 @@ fn obedient(scene: &mut Scene, role: &str) -> Outcome<Ended> {
 }
 
 pub(super) fn opens_for_reading(scene: &mut Scene) -> Outcome {
-    peer_table(scene, &[b"first\n"])?;
+    // An empty table, so that nothing but the opening is asked of it.
+    peer_table(scene, &[])?;
     chmod(scene, 0o400)?;
     let ended = obedient(scene, "consumer")?;
     let when = "with mode 0400, which lets the owner read, `consumer`";
-    if ended.exit != Exit::Code(0) {
-        return Err(wrong_exit(&ended, "prints the string", "opens-for-writing", when));
-    }
-    prints(&ended, b"first\n")
+    must_exit(&ended, 0, "opens-for-writing", when)
 }
 
 pub(super) fn is_denied(scene: &mut Scene) -> Outcome {
@@ -70,25 +68,10 @@ pub(super) fn is_denied(scene: &mut Scene) -> Outcome {
         peer_table(scene, &[b"first\n"])?;
         chmod(scene, mode)?;
         let ended = obedient(scene, role)?;
-        if ended.exit != Exit::Code(12) {
-            let when = format!("with mode {mode:04o}, `{role}`");
-            return Err(wrong_exit(&ended, &Exit::Code(12).told(), "hides-a-refusal", &when));
-        }
+        must_exit(&ended, 12, "hides-a-refusal", &format!("with mode {mode:04o}, `{role}`"))?;
         scene.renew();
     }
     Ok(())
-}
-
-/// Requires exactly these bytes on standard output.
-fn prints(ended: &Ended, wanted: &[u8]) -> Outcome {
-    if ended.output == wanted {
-        return Ok(());
-    }
-    let told = |bytes: &[u8]| shown(&String::from_utf8_lossy(bytes));
-    Err(fail("prints-other-bytes")
-        .expected(format!("the consumer prints `{}`", told(wanted)))
-        .seen(format!("it prints `{}`", told(&ended.output)))
-        .into())
 }
 
 /// A way to spoil a table, and how it is told.
@@ -122,11 +105,20 @@ fn refused(scene: &mut Scene, arguments: &[&str], what: &str, code: &'static str
     let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
     let start = Start { environment: &environment, ..Start::default() };
     let ended = scene.run_with(arguments, start)?;
-    if ended.exit == Exit::Code(13) {
+    must_exit(&ended, 13, code, &format!("when {what}, `{}`", arguments[0]))
+}
+
+/// What a consumer does with odd entries means something only if it reads ordinary ones right, which
+/// is the matter of the next step.
+fn reads_an_ordinary_table(scene: &mut Scene) -> Outcome {
+    peer_table(scene, &[b"first\n", b"second\n"])?;
+    let ended = scene.run(&["consumer", NAME])?;
+    scene.renew();
+    if ended.exit == Exit::Code(0) && ended.output == b"first\nsecond\n" {
         return Ok(());
     }
-    let when = format!("when {what}, `{}`", arguments[0]);
-    Err(wrong_exit(&ended, &Exit::Code(13).told(), code, &when))
+    let reason = "the consumer does not read an ordinary table right yet (step strings)";
+    Err(Stop::NotChecked(reason.to_owned()))
 }
 
 pub(super) fn refuses_wrong_entries(scene: &mut Scene) -> Outcome {
@@ -139,6 +131,7 @@ pub(super) fn refuses_wrong_entries(scene: &mut Scene) -> Outcome {
         ("an entry's off and len add up to more than 32 bits hold", 700, u32::MAX - 20),
         ("an entry's off and len add up to 2^32", u32::MAX - 999, 1000),
     ];
+    reads_an_ordinary_table(scene)?;
     for (what, off, len) in CASES {
         peer_table(scene, &[b"first\n", b"second\n"])?;
         with_peer(scene, |peer, _| {
@@ -148,8 +141,10 @@ pub(super) fn refuses_wrong_entries(scene: &mut Scene) -> Outcome {
         refused(scene, &["consumer", NAME], what, "follows-a-wrong-entry")?;
         scene.renew();
     }
+    // What follows the last entry are the first bytes of the strings. Here they look like one more.
+    let like_an_entry = [640u32.to_le_bytes(), 8u32.to_le_bytes()].concat();
     for (what, count) in [("count is 65", 65), ("count is 4294967295", u32::MAX)] {
-        peer_table(scene, &[b"first\n"])?;
+        peer_table(scene, &[like_an_entry.as_slice(); 64])?;
         with_peer(scene, |peer, _| peer.put32(table::COUNT, count))?;
         refused(scene, &["consumer", NAME], what, "believes-the-count")?;
         scene.renew();
@@ -172,6 +167,7 @@ pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
             peer.put64(72, u64::MAX)
         }),
     ];
+    reads_an_ordinary_table(scene)?;
     for (what, spoil) in CASES {
         peer_table(scene, &[b"first\n"])?;
         with_peer(scene, |peer, _| spoil(peer))?;
@@ -180,7 +176,13 @@ pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
             let when = format!("when {what}, `consumer`");
             return Err(wrong_exit(&ended, "prints the string", "refuses-what-is-legal", &when));
         }
-        prints(&ended, b"first\n")?;
+        if ended.output != b"first\n" {
+            let seen = shown(&String::from_utf8_lossy(&ended.output));
+            return Err(fail("prints-other-bytes")
+                .expected(format!("when {what}, the consumer prints `first\\n`"))
+                .seen(format!("it prints `{seen}`"))
+                .into());
+        }
         scene.renew();
     }
     Ok(())

@@ -22,11 +22,18 @@ const LINES: [&[u8]; 6] = [
 ];
 
 pub(super) fn puts_with_offsets(scene: &mut Scene) -> Outcome {
-    peer_table(scene, &[b"first"])?;
+    puts_behind(scene, &[])?;
+    scene.renew();
+    // The same in a table that somebody else began.
+    puts_behind(scene, &[b"first", b"second"])
+}
+
+fn puts_behind(scene: &mut Scene, begun: &[&[u8]]) -> Outcome {
+    peer_table(scene, begun)?;
     let object = scene.object()?;
     let producer = producer(scene)?;
-    let mut used = 5;
-    for (index, line) in (1..).zip(LINES) {
+    let mut used = begun.concat().len() as u64;
+    for (index, line) in (begun.len() as u32..).zip(LINES) {
         let before = object.bytes();
         put(scene, producer, line)?;
         entry_is_right(scene, producer, &object, index, used, line)?;
@@ -128,7 +135,7 @@ fn holds_no_address(scene: &Scene, producer: Actor, object: &Object, index: u32)
             .seen(format!("the bytes at {offset}, written with string {index}, are {what}"))
             .into())
     };
-    for offset in (table::COUNT as usize..bytes.len().saturating_sub(7)).step_by(4) {
+    for offset in table::COUNT as usize..bytes.len().saturating_sub(7) {
         let word = u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap_or_default());
         // Below, an entry of small numbers could look like one.
         if word >> 40 == 0 {
