@@ -156,6 +156,12 @@ pub struct Verify {
     /// Judge each submission this many times; the verdict must be the same each time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
+    /// Only submissions whose name contains this, as in `wrong/forgets`
+    #[arg(long = "match", value_name = "TEXT")]
+    pub matching: Option<String>,
+    /// Judge every Nth submission of the corpus only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub every: u32,
     /// Keep all processors busy meanwhile
     #[arg(long)]
     pub load: bool,

