@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("push", "long-running", "the indices run on past 32 bits", push::long_running),
     check("push", "announces-last", "with V(full) a producer has stored slot and tail", witness::producer_announces),
 
-    check("pop", "one-message", "one pop takes the message and gives the slot back", pop::one_message),
+    check("pop", "one-pop", "one pop takes the message and gives the slot back", pop::one_message),
     check("pop", "in-order", "messages come out in the order in which they went in", pop::in_order),
     check("pop", "any-bytes", "every length and every byte comes out unchanged", pop::any_bytes),
     check("pop", "too-long", "a slot with an impossible length ends the consumer with 13", pop::too_long),
