@@ -15,8 +15,8 @@ use crate::watch::Event;
 enum Created {
     /// It ran to its end.
     Ended(Ended),
-    /// It came as far as a `todo!` of a later step, and its object is there to be judged.
-    SoFar,
+    /// It came as far as this `todo!` of another step, and its object is there to be judged.
+    SoFar(String),
 }
 
 /// Runs `create NAME len`. A `todo!` of another step than `own` is no matter to `own` when the
@@ -26,7 +26,7 @@ fn create(scene: &mut Scene, own: &str, len: &str, start: Start<'_>) -> Outcome<
         Err(Stop::NotStarted(todo))
             if !todo.starts_with(&format!("step {own}:")) && scene.exists() =>
         {
-            Ok(Created::SoFar)
+            Ok(Created::SoFar(todo))
         }
         other => other.map(Created::Ended),
     }
@@ -92,7 +92,7 @@ pub(super) fn refuses_too_small(scene: &mut Scene) -> Outcome {
     for len in ["639", "64", "0"] {
         let ended = match create(scene, "object", len, Start::default())? {
             Created::Ended(ended) => Some(ended),
-            Created::SoFar => None,
+            Created::SoFar(_) => None,
         };
         if scene.exists() {
             return Err(fail("accepts-too-small")
@@ -236,6 +236,10 @@ pub(super) fn publishes_ready(scene: &mut Scene) -> Outcome {
     }
     let state = object_of(scene, &created)?.u32(prefix::STATE);
     if state != prefix::READY {
+        // A step before this one, by which `create` has not come yet.
+        if let Created::SoFar(todo) = created {
+            return Err(Stop::NotStarted(todo));
+        }
         return Err(fail("never-published")
             .expected("state is 1 (READY) when `create` has ended")
             .seen(format!("state is {state}"))

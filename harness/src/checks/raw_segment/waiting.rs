@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::libc;
+
 use super::{LEN, create::ordered, with_peer};
 use crate::diagnosis::fail;
 use crate::peer::{prefix, table};
@@ -20,7 +22,7 @@ const SHORT: &str = "200";
 /// that it sleeps, not that it has no processor.
 const LONG_NAP: Duration = Duration::from_millis(500);
 /// Who still waits so long after [`SHORT`] does not look at the clock, or not at the variable.
-const GIVES_UP: Duration = Duration::from_millis(2700);
+const GIVES_UP: Duration = Duration::from_secs(4);
 /// Time over which the processor time of a waiting program is taken.
 const WINDOW: Duration = Duration::from_millis(250);
 
@@ -154,11 +156,26 @@ impl TooLong {
     }
 }
 
-/// Whether every thread sleeps, and how often all of them have gone to sleep so far.
+/// Whether every thread sleeps because it wants to, and how often all of them have gone to sleep so
+/// far. Who is kept waiting by a slow disk does not sleep in this sense.
 fn look(scene: &Scene, actor: Actor) -> (bool, u64) {
+    const WAITS: [i64; 4] =
+        [libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_epoll_pwait, libc::SYS_rt_sigtimedwait];
     let tasks = procfs::tasks(scene.pid(actor));
-    let awake = tasks.iter().any(|task| matches!(task.doing, Doing::Running | Doing::Gone));
-    (!awake && !tasks.is_empty(), tasks.iter().map(|task| task.sleeps).sum())
+    let asleep = tasks.iter().all(|task| match task.doing {
+        Doing::Napping | Doing::Futex { .. } => true,
+        Doing::Other(number) => WAITS.contains(&number) || old_waits().contains(&number),
+        _ => false,
+    });
+    (asleep && !tasks.is_empty(), tasks.iter().map(|task| task.sleeps).sum())
+}
+
+/// Waiting calls that newer architectures no longer have.
+fn old_waits() -> &'static [i64] {
+    #[cfg(target_arch = "x86_64")]
+    return &[libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_wait];
+    #[cfg(not(target_arch = "x86_64"))]
+    return &[];
 }
 
 /// Requires a program that waits to use at most a tenth of a processor, with a wide margin. What is
