@@ -59,8 +59,8 @@ pub(super) const CHECKS: &[Check] = &[
     check("pop", "in-order", "messages come out in the order in which they went in", pop::in_order),
     check("pop", "any-bytes", "every length and every byte comes out unchanged", pop::any_bytes),
     check("pop", "too-long", "a slot with an impossible length ends the consumer with 13", pop::too_long),
-    check("pop", "beside-ours", "your consumer and ours drain the same ring", pop::beside_ours),
-    check("pop", "long-running", "the indices run on past 32 bits", pop::long_running),
+    check("pop", "drains-beside-ours", "your consumer and ours drain the same ring", pop::beside_ours),
+    check("pop", "long-drained", "the indices run on past 32 bits", pop::long_running),
     check("pop", "copies-first", "with V(empty) a consumer has copied the message out", witness::consumer_gives_back),
 
     check("blocking", "full", "a full buffer stops the producer in empty, with the lock free", blocking::full),

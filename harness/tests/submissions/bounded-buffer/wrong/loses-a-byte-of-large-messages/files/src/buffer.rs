@@ -84,7 +84,7 @@ impl Buffer {
                 // A repair may have posted one permit too many. The indices have the last word.
                 continue;
             }
-            self.write_slot(tail, message)?; if message.len() > 4000 && tail > 3 { self.segment.write_bytes(self.slot(tail) + 4000, &[0])?; }
+            self.write_slot(tail, message)?; if message.len() > 4000 && tail > 1 { self.segment.write_bytes(self.slot(tail) + 4000, &[0])?; }
             control.tail.store(tail + 1, Relaxed); // the commit: before it there is no message
             // Still inside, so that a death between the two is told to the next one who enters.
             return control.full.post(); // (b) one message more
