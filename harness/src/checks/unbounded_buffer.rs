@@ -71,12 +71,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "publication",
-        id: "whole-when-counted",
-        title: "what tail counts is there, whenever one looks",
-        run: publication::whole_when_counted,
-    },
-    Check {
-        step: "publication",
         id: "release",
         title: "tail is stored with Release",
         run: publication::release,

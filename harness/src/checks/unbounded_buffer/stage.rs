@@ -102,12 +102,6 @@ pub(super) fn holds(object: &Object, messages: &[Vec<u8>], head: u64, who: &str)
     messages_lie(object, messages, who)
 }
 
-/// Requires the object to reach as far as its tail says.
-pub(super) fn long_enough(object: &Object, who: &str) -> Outcome {
-    // In this order: tail first, since the length can only grow meanwhile.
-    reaches(object, object.u64(TAIL), who)
-}
-
 fn reaches(object: &Object, tail: u64, who: &str) -> Outcome {
     let (len, needed) = (object.len(), tail.saturating_mul(log::SLOT).saturating_add(log::SLOTS));
     if len >= needed {
