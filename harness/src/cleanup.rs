@@ -1,8 +1,8 @@
 //! Remembers what must not outlive us: process groups and names in `/dev/shm`.
 //!
 //! A check that is interrupted by Ctrl-C never reaches its destructors, and the memory behind a
-//! name outlives every process. So groups and names are registered here when they come into being,
-//! and the signal handler's thread ends them all before the program exits.
+//! name outlives every process. So groups are registered here when they come into being, names carry
+//! our own prefix, and the signal handler's thread ends them all before the program exits.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::procfs;
@@ -18,13 +18,16 @@ use crate::procfs;
 /// Where POSIX shared memory objects appear as files on Linux.
 pub const SHM_DIR: &str = "/dev/shm";
 
+/// Marks every process of a scene in its environment; the value begins with the
+/// scene's name.
+pub(crate) const MARKER: &str = "SHMLAB_SCENE";
+
 /// What every name of ours begins with, so that no other name is ever touched.
 const PREFIX: &str = "shmlab-";
 
 #[derive(Default)]
 struct Registry {
     groups: BTreeSet<i32>,
-    names: BTreeSet<String>,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -34,11 +37,10 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// A name nobody has used, like `/shmlab-1a2b-3c4d5e-7`: our pid and start time, so that a later
 /// run can tell whether its owner still lives, and a running number.
 pub fn fresh_name() -> String {
-    let pid = Pid::this();
-    let started = procfs::start_time(pid).unwrap_or(0);
     let number = COUNTER.fetch_add(1, Relaxed);
-    let name = format!("/{PREFIX}{:x}-{started:x}-{number:x}", pid.as_raw());
-    lock().names.insert(name.clone());
+    let name = format!("/{}{number:x}", own_prefix());
+    // Waits for ever once we are being ended.
+    drop(lock());
     name
 }
 
@@ -62,12 +64,11 @@ pub(crate) fn forget_folder(folder: &Path) {
     lock().folders.remove(folder);
 }
 
-/// Removes the object `name` and every name that begins with it, and forgets it.
+/// Removes the object `name` and every name that begins with it.
 pub(crate) fn remove_name(name: &str) {
     for found in names_beginning_with(name) {
         let _ = fs::remove_file(Path::new(SHM_DIR).join(found));
     }
-    lock().names.remove(name);
 }
 
 /// Names in `/dev/shm` that begin with `name` (with its slash), named semaphores included, without
@@ -84,20 +85,31 @@ pub(crate) fn names_beginning_with(name: &str) -> Vec<String> {
     all_names().into_iter().filter(|found| ours(found)).collect()
 }
 
-/// Kills every registered group and removes every registered name and folder. Called by the
+/// Kills every process of ours and removes every name and folder. Called by the
 /// signal handler's thread, so nothing else of ours may be assumed to be alive or finished.
 pub fn everything() {
-    let mut registry = lock();
-    for &group in &registry.groups {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-    for name in &registry.names {
-        let _ = fs::remove_file(format!("{SHM_DIR}{name}"));
+    // Held until the end, so that no other thread takes a name or starts a scene from here on.
+    let registry = std::mem::ManuallyDrop::new(lock());
+    // A program that was being started when the signal came is not registered yet: it is found by
+    // its mark, and what it makes meanwhile by our prefix. Twice, for the one in between.
+    let ours = own_prefix();
+    for _ in 0..2 {
+        for &group in &registry.groups {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        for pid in procfs::with_environment(&format!("{MARKER}=/{ours}")) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        for name in all_names() {
+            if name.strip_prefix("sem.").unwrap_or(&name).starts_with(&ours) {
+                let _ = fs::remove_file(Path::new(SHM_DIR).join(name));
+            }
+        }
     }
     for folder in &registry.folders {
         let _ = fs::remove_dir_all(folder);
     }
-    *registry = Registry::default();
 }
 
 /// Names that an earlier run left behind because it was killed with -9: they carry our prefix, and
@@ -113,6 +125,13 @@ pub fn abandoned() -> Vec<String> {
 /// What the system says, for example that the name belongs to another user.
 pub fn remove_abandoned(name: &str) -> std::io::Result<()> {
     fs::remove_file(Path::new(SHM_DIR).join(name))
+}
+
+/// What every name of this process begins with, without the slash.
+fn own_prefix() -> String {
+    let pid = Pid::this();
+    let started = procfs::start_time(pid).unwrap_or(0);
+    format!("{PREFIX}{:x}-{started:x}-", pid.as_raw())
 }
 
 fn all_names() -> Vec<String> {

@@ -115,15 +115,15 @@ pub fn starved(pid: Pid) -> Duration {
         .map_or(Duration::ZERO, Duration::from_nanos)
 }
 
-/// Processes that carry `marker` in their environment, ours excepted: what a student's program
-/// started and left behind, even in a group of its own.
+/// Processes that have a variable in their environment which begins with `marker`: what a student's
+/// program started and left behind, even in a group of its own.
 pub fn with_environment(marker: &str) -> Vec<Pid> {
     let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
     all.flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter(|&pid| {
             fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-                environ.split(|&byte| byte == 0).any(|v| v == marker.as_bytes())
+                environ.split(|&byte| byte == 0).any(|v| v.starts_with(marker.as_bytes()))
             })
         })
         .map(Pid::from_raw)

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::bench::Bench;
-use crate::cleanup;
+use crate::cleanup::{self, MARKER};
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::peer::Peer;
@@ -24,9 +24,6 @@ use crate::watch::{Event, Wanted};
 
 /// Stands for the scene's name among a program's arguments.
 pub const NAME: &str = "{name}";
-
-/// Marks every process of a scene in its environment.
-const MARKER: &str = "SHMLAB_SCENE";
 
 /// One of the student's processes on the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +74,12 @@ impl<'a> Scene<'a> {
     /// The scene's name, with its slash. Nothing carries it yet.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What marks this scene's processes: the name, and a sign that it ends here, since the name of
+    /// scene 1 begins that of scene 10.
+    fn mark(&self) -> String {
+        format!("{}.", self.name)
     }
 
     /// The submission this scene is played with.
@@ -130,7 +133,7 @@ impl<'a> Scene<'a> {
         let arguments: Vec<&str> =
             arguments.iter().map(|&a| if a == NAME { self.name.as_str() } else { a }).collect();
         let mut environment = vec![
-            (MARKER, self.name.clone()),
+            (MARKER, self.mark()),
             ("LAB_PATIENCE_MS", "5000".to_owned()),
             ("RUST_BACKTRACE", "0".to_owned()),
         ];
@@ -348,7 +351,7 @@ impl<'a> Scene<'a> {
     pub fn end(mut self) -> Outcome {
         self.processes.clear();
         self.peer = None;
-        let left = procfs::with_environment(&format!("{MARKER}={}", self.name));
+        let left = procfs::with_environment(&format!("{MARKER}={}", self.mark()));
         for &pid in &left {
             let _ = kill(pid, Signal::SIGKILL);
         }
