@@ -1,0 +1,194 @@
+//! Lines, functions and relocations of one file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use addr2line::Loader;
+use object::{Object, ObjectSegment, ObjectSymbol};
+
+/// What stands at one place of the code.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frames {
+    /// The innermost line that is not of the standard library.
+    pub(crate) user: Option<Line>,
+    /// The innermost line in `core/src/sync/atomic.rs`.
+    pub(crate) atomic_line: Option<u32>,
+    /// The function of the program's tables, where there are no lines.
+    pub(crate) symbol: Option<String>,
+}
+
+/// A line of source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) function: String,
+}
+
+/// One file with code in it.
+pub(crate) struct Lines {
+    loader: Loader,
+    /// Offset in the file, length, address.
+    segments: Vec<(u64, u64, u64)>,
+    /// Address, size and name of every function that has one.
+    functions: Vec<(u64, u64, String)>,
+    /// Which function a slot of the global offset table leads to, by its address.
+    imports: HashMap<u64, String>,
+    data: Vec<u8>,
+    compiler: Option<String>,
+    mentions_fences: bool,
+}
+
+impl Lines {
+    pub(crate) fn open(path: &Path) -> Option<Lines> {
+        let data = std::fs::read(path).ok()?;
+        let loader = Loader::new(path).ok()?;
+        let file = object::File::parse(&*data).ok()?;
+        let segments = file
+            .segments()
+            .map(|segment| {
+                let (offset, len) = segment.file_range();
+                (offset, len, segment.address())
+            })
+            .collect();
+        let symbols: HashMap<_, _> = file
+            .dynamic_symbols()
+            .filter_map(|symbol| Some((symbol.index(), symbol.name().ok()?.to_owned())))
+            .collect();
+        let imports = file
+            .dynamic_relocations()
+            .into_iter()
+            .flatten()
+            .filter_map(|(at, relocation)| match relocation.target() {
+                object::RelocationTarget::Symbol(index) => {
+                    symbols.get(&index).map(|name| (at, name.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        let functions = file
+            .dynamic_symbols()
+            .chain(file.symbols())
+            .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.size() > 0)
+            .filter_map(|symbol| {
+                Some((symbol.address(), symbol.size(), symbol.name().ok()?.to_owned()))
+            })
+            .collect();
+        let (compiler, sources) = compilation(&file);
+        let mentions_fences = sources.iter().any(|source| mentions_fence(source));
+        Some(Lines { loader, segments, functions, imports, compiler, mentions_fences, data })
+    }
+
+    /// The Rust compiler that made it, if it is of Rust and says so.
+    pub(crate) fn compiler(&self) -> Option<&str> {
+        self.compiler.as_deref()
+    }
+
+    /// Whether the program's own source calls `fence`.
+    pub(crate) fn mentions_fences(&self) -> bool {
+        self.mentions_fences
+    }
+
+    pub(crate) fn frames(&self, offset: u64) -> Frames {
+        let mut found = Frames::default();
+        let Some(address) = self.address(offset) else { return found };
+        if let Ok(mut frames) = self.loader.find_frames(address) {
+            while let Ok(Some(frame)) = frames.next() {
+                let Some(location) = frame.location else { continue };
+                let (file, line) = (location.file.unwrap_or(""), location.line.unwrap_or(0));
+                let of_std = file.contains("/rustc/") || file.contains("/rustlib/");
+                if line == 0 {
+                    continue;
+                }
+                if file.ends_with("core/src/sync/atomic.rs") {
+                    found.atomic_line.get_or_insert(line);
+                } else if !of_std && found.user.is_none() {
+                    let function = frame.function.as_ref().and_then(|name| name.demangle().ok());
+                    found.user = Some(Line {
+                        file: file.to_owned(),
+                        line,
+                        function: function.map(|name| name.into_owned()).unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        if found.user.is_none() {
+            let holds =
+                |(start, size, _): &&(u64, u64, String)| (*start..start + size).contains(&address);
+            found.symbol = self.functions.iter().find(holds).map(|(_, _, name)| name.clone());
+        }
+        found
+    }
+
+    /// What `call [rip + …]` calls, if such a call ends just before this offset.
+    pub(crate) fn callee(&self, after: u64) -> Option<String> {
+        let at = usize::try_from(after).ok()?;
+        let call = self.data.get(at.checked_sub(6)?..at)?;
+        let (&[0xff, 0x15], displacement) = call.split_at(2) else { return None };
+        let displacement = i32::from_le_bytes(displacement.try_into().ok()?);
+        let slot = self.address(after)?.wrapping_add_signed(i64::from(displacement));
+        self.imports.get(&slot).cloned()
+    }
+
+    fn address(&self, offset: u64) -> Option<u64> {
+        let within = |&&(start, len, _): &&(u64, u64, u64)| (start..start + len).contains(&offset);
+        // The code is the last segment to claim an offset that two share at a page's edge.
+        let (start, _, address) = self.segments.iter().rfind(within)?;
+        Some(offset - start + address)
+    }
+}
+
+/// The compiler, and the program's own source files.
+fn compilation(file: &object::File<'_>) -> (Option<String>, Vec<PathBuf>) {
+    let load = |id: gimli::SectionId| super::fields::section(file, id);
+    let sections = match gimli::DwarfSections::load(load) {
+        Ok(sections) => sections,
+        Err(error) => match error {},
+    };
+    let dwarf = sections.borrow(|section| gimli::EndianSlice::new(section, gimli::LittleEndian));
+    let (mut compiler, mut sources) = (None, Vec::new());
+    let mut units = dwarf.units();
+    while let Ok(Some(header)) = units.next() {
+        let Ok(unit) = dwarf.unit(header) else { continue };
+        let mut entries = unit.entries();
+        let Ok(Some((_, root))) = entries.next_dfs() else { continue };
+        let text = |name| {
+            let value = root.attr_value(name).ok().flatten()?;
+            Some(dwarf.attr_string(&unit, value).ok()?.to_string_lossy().into_owned())
+        };
+        let producer = text(gimli::DW_AT_producer).unwrap_or_default();
+        if let Some(at) = producer.find("rustc version") {
+            compiler.get_or_insert_with(|| producer[at..].to_owned());
+        }
+        let folder = text(gimli::DW_AT_comp_dir).unwrap_or_default();
+        let of_others = |path: &str| {
+            ["/rustc/", "/rustlib/", "/registry/"].iter().any(|part| path.contains(part))
+        };
+        if of_others(&folder) {
+            continue;
+        }
+        let Some(program) = &unit.line_program else { continue };
+        for file in program.header().file_names() {
+            let part = |value| {
+                let text = dwarf.attr_string(&unit, value).ok()?;
+                Some(text.to_string_lossy().into_owned())
+            };
+            let directory = file.directory(program.header()).and_then(part).unwrap_or_default();
+            let Some(name) = part(file.path_name()) else { continue };
+            let path = Path::new(&folder).join(directory).join(name);
+            if !of_others(&path.to_string_lossy()) && !sources.contains(&path) {
+                sources.push(path);
+            }
+        }
+    }
+    (compiler, sources)
+}
+
+fn mentions_fence(source: &Path) -> bool {
+    let text = std::fs::read_to_string(source).unwrap_or_default();
+    text.match_indices("fence(").any(|(at, _)| {
+        let line = &text[at + 6..text[at..].find(['\n', ')']).map_or(text.len(), |end| at + end)];
+        // A sequentially consistent one is an instruction, and seen.
+        !line.trim_end_matches(',').ends_with("SeqCst")
+    })
+}
