@@ -2,8 +2,7 @@
 //! format from its document, and looked at from outside whenever they hold still.
 
 use crate::check::Check;
-use crate::scene::Scene;
-use crate::verdict::Outcome;
+use crate::checks::common::check;
 
 mod blocking;
 mod create;
@@ -17,15 +16,6 @@ mod robust;
 mod semaphores;
 mod stage;
 mod witness;
-
-const fn check(
-    step: &'static str,
-    id: &'static str,
-    title: &'static str,
-    run: fn(&mut Scene) -> Outcome,
-) -> Check {
-    Check { step, id, title, run }
-}
 
 /// The table, in the order of the steps and of causes.
 #[rustfmt::skip]

@@ -1,11 +1,22 @@
 //! What several labs check alike: exits, objects and prefixes.
 
+use crate::check::Check;
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::peer::prefix;
 use crate::process::Exit;
 use crate::scene::{Ended, NAME, Scene, shown};
 use crate::verdict::{Outcome, Stop};
+
+/// A row of a lab's table, on one line.
+pub(super) const fn check(
+    step: &'static str,
+    id: &'static str,
+    title: &'static str,
+    run: fn(&mut Scene) -> Outcome,
+) -> Check {
+    Check { step, id, title, run }
+}
 
 /// Requires an exit code; otherwise fails with this diagnosis, telling what was run.
 pub(super) fn must_exit(ended: &Ended, code: i32, diagnosis: &'static str, when: &str) -> Outcome {

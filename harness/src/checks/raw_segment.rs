@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::check::Check;
+use crate::checks::common::check;
 use crate::peer::{Asked, Peer};
 use crate::scene::{Actor, NAME, Scene};
 use crate::verdict::Outcome;
@@ -22,15 +23,6 @@ const LEN: u64 = 4096;
 /// byte, bytes that are no text, one of no bytes at all, and one of a word that crosses words.
 const STRINGS: [&[u8]; 5] =
     [b"plain\n", "h\u{e9}\u{20ac}\n".as_bytes(), b"a\0b\0\n", b"", b"\xff\xfe\x80 no text\n"];
-
-const fn check(
-    step: &'static str,
-    id: &'static str,
-    title: &'static str,
-    run: fn(&mut Scene) -> Outcome,
-) -> Check {
-    Check { step, id, title, run }
-}
 
 /// The table, in the order of the steps and of causes.
 pub(super) const CHECKS: &[Check] = &[
