@@ -10,11 +10,12 @@ mod spin;
 mod steps;
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::bytes::Bytes;
-use crate::event::{Action, Choice, Event, Location, Outcome, Run, Stuck};
+use crate::event::{Action, Choice, Event, Outcome, Run, Stuck, Touch, Touched};
 use crate::memory::{Memory, Model};
-use crate::request::{Aspect, Backend, Kind, Ordering, Request, Site, Word};
+use crate::request::{Backend, Kind, Ordering, Request, Site, Word};
 use crate::{Exit, Unsupported};
 use spin::Reads;
 
@@ -24,12 +25,17 @@ pub struct Moment<'a> {
     pub step: usize,
     /// Who was running, and could go on.
     pub current: Option<usize>,
+    /// Who has given way, and could go on all the same. Nobody but it has run since.
+    pub yielded: Option<usize>,
     /// Who can run: processes, and behind them (from `processes` on) their store buffers.
     pub enabled: &'a [usize],
     /// How many processes there are.
     pub processes: usize,
     /// What each process is about to do, in words a strategy can show.
     pub next: &'a [Next],
+    /// A number for all that decides how things go on: from two moments with the same number, the
+    /// same choices lead to the same. Time has no part in it. The weak model has none.
+    pub state: Option<u64>,
 }
 
 /// What a process is about to do.
@@ -67,11 +73,14 @@ pub trait Strategy {
 }
 
 /// The choice that interrupts nobody: whoever is running goes on; otherwise the first process that
-/// can; otherwise the first store buffer.
+/// can; otherwise the first store buffer; and last of all, whoever has given way.
 pub fn default_pick(moment: &Moment<'_>) -> usize {
     match moment.current {
         Some(current) if moment.enabled.contains(&current) => current,
-        _ => moment.enabled[0],
+        _ => {
+            let others = |entity: &&usize| Some(**entity) != moment.yielded;
+            *moment.enabled.iter().find(others).unwrap_or(&moment.enabled[0])
+        }
     }
 }
 
@@ -104,14 +113,17 @@ pub fn run(
         changes: 0,
         failed: None,
         yielded: None,
+        memory: 0,
+        objects: 0,
     };
     for process in 0..processes {
         engine.advance(process)?;
     }
     let outcome = engine.schedule(&rules, strategy)?;
     let stuck = engine.processes.iter().map(Process::stuck).collect();
+    let class = engine.class();
     let Engine { events, choices, backend, .. } = engine;
-    Ok(Run { events, choices, outcome, ending: backend.ending(), stuck })
+    Ok(Run { events, choices, outcome, ending: backend.ending(), stuck, class })
 }
 
 /// What a process still has to do of its request.
@@ -122,7 +134,7 @@ enum Part {
     Write { offset: usize, bytes: Bytes, site: Site },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 enum State {
     #[default]
     Ready,
@@ -144,6 +156,10 @@ struct Process {
     /// What the call it sleeps in will return.
     answer: Option<i64>,
     reads: Reads,
+    /// A number for all that it did and saw.
+    history: u64,
+    /// How many of its stores have left its buffer. Not in its history, since it does not notice.
+    drained: usize,
 }
 
 impl Process {
@@ -167,8 +183,12 @@ struct Engine<'a> {
     /// How often the segment has changed.
     changes: usize,
     failed: Option<(usize, Exit)>,
-    /// Who has just given way.
+    /// Who has given way, as long as no other process has run since.
     yielded: Option<usize>,
+    /// A number for the bytes of the segment, as far as they are not those of the start.
+    memory: u64,
+    /// How often the object itself has changed.
+    objects: u64,
 }
 
 impl Engine<'_> {
@@ -213,35 +233,34 @@ impl Engine<'_> {
                 let buffer = self.processes.len() + running;
                 [running, buffer].into_iter().find(|entity| enabled.contains(entity))
             });
-            // Who has given way comes last, without that being an interruption.
-            if let Some(yielded) = self.yielded.take()
-                && let Some(at) = enabled.iter().position(|&entity| entity == yielded)
-            {
-                enabled.remove(at);
-                let processes = enabled.iter().filter(|&&e| e < self.processes.len()).count();
-                enabled.insert(processes, yielded);
-            }
             let next = if strategy.looks() { self.next() } else { Vec::new() };
+            let state = self.state(going_on);
+            let yielded = self.yielded.filter(|yielded| enabled.contains(yielded));
             let moment = Moment {
                 step: self.step,
                 current: going_on,
+                yielded,
                 enabled: &enabled,
                 processes: self.processes.len(),
                 next: &next,
+                state,
             };
             let Some(chosen) = strategy.pick(&moment) else { return Ok(Outcome::Stopped) };
-            let next = going_on.and_then(|running| self.location(running));
-            let mask = enabled.iter().fold(0, |mask, &entity| mask | 1 << entity);
+            let next = going_on.and_then(|running| self.touch(running));
+            let enabled = enabled.iter().fold(0, |mask, &entity| mask | 1 << entity);
             self.choices.push(Choice {
-                enabled: mask,
+                enabled,
                 chosen,
                 current: going_on,
+                yielded,
                 next,
+                state,
                 old: (0, 0),
             });
             if chosen >= self.processes.len() {
                 self.drain(chosen - self.processes.len());
             } else {
+                self.yielded = None;
                 self.go(chosen, strategy)?;
                 current = Some(chosen).filter(|_| self.yielded != Some(chosen));
             }
@@ -290,24 +309,52 @@ impl Engine<'_> {
         }
     }
 
-    fn location(&self, entity: usize) -> Option<(Location, bool)> {
+    /// What others could notice of the next step of a process or of a store buffer.
+    fn touch(&self, entity: usize) -> Option<Touch> {
         if let Some(process) = entity.checked_sub(self.processes.len()) {
             let oldest = self.model.buffer(process)?.front()?;
-            return Some((Location::of(oldest.offset), true));
+            let what = Touched::Bytes(oldest.offset, oldest.bytes.len());
+            return Some(Touch { process, what, writes: true });
         }
         let process = entity;
-        if let Some((offset, _, writes)) = self.span(process) {
-            return Some((Location::of(offset), writes));
+        let stores = matches!(self.processes[process].parts.front(), Some(Part::Write { .. }));
+        if stores && matches!(self.model, Model::Tso(_)) {
+            // It goes into the buffer, where nobody else sees it.
+            return None;
+        }
+        if let Some((offset, size, writes)) = self.span(process) {
+            return Some(Touch { process, what: Touched::Bytes(offset, size), writes });
         }
         match *self.backend.request(process) {
-            Request::Object { aspect: Aspect::Length, changes, .. } => {
-                Some((Location::Length, changes))
-            }
-            Request::Object { aspect: Aspect::Name, changes, .. } => {
-                Some((Location::Name, changes))
+            Request::Object { aspect, changes, .. } => {
+                Some(Touch { process, what: Touched::Object(aspect), writes: changes })
             }
             _ => None,
         }
+    }
+
+    /// A number for what everybody did and saw, and for what is in the segment.
+    fn class(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.memory, self.objects).hash(&mut hasher);
+        for process in &self.processes {
+            (process.history, process.drained).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// See [`Moment::state`]. A process is a function of what it saw, so its history stands for it;
+    /// what is in its store buffer follows from what it has stored and what has left.
+    fn state(&self, going_on: Option<usize>) -> Option<u64> {
+        if matches!(self.model, Model::Weak(_)) {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.class(), going_on, self.yielded).hash(&mut hasher);
+        for process in &self.processes {
+            (&process.state, process.answer, process.reads.number()).hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
 
     fn next(&self) -> Vec<Next> {
@@ -365,7 +412,20 @@ impl Engine<'_> {
         span: Option<(usize, usize)>,
         site: Site,
     ) {
-        self.events.push(Event { step: self.step, process, action, span, site, ordering: None });
+        let event = Event { step: self.step, process, action, span, site, ordering: None };
+        let owner = &mut self.processes[process];
+        if let Action::Drain { .. } = event.action {
+            owner.drained += 1;
+        } else {
+            let mut hasher = DefaultHasher::new();
+            owner.history.hash(&mut hasher);
+            event.fold(&mut hasher);
+            if let Action::Object { .. } = event.action {
+                self.objects.hash(&mut hasher);
+            }
+            owner.history = hasher.finish();
+        }
+        self.events.push(event);
     }
 
     /// What this process sees at `offset`: the segment, and over it its own store buffer.
@@ -383,6 +443,9 @@ impl Engine<'_> {
         self.backend.store(offset, bytes.as_slice());
         let changed = before != bytes.as_slice();
         if changed {
+            for (at, (&before, &after)) in before.iter().zip(bytes.as_slice()).enumerate() {
+                self.memory ^= byte_number(offset + at, before) ^ byte_number(offset + at, after);
+            }
             self.changed(process, offset, bytes.len());
         }
         changed
@@ -398,4 +461,12 @@ impl Engine<'_> {
             }
         }
     }
+}
+
+/// A number for one byte at one place. Those of all bytes, taken together by exclusive or, stand for
+/// the whole, in whichever order they came.
+fn byte_number(offset: usize, value: u8) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (offset, value).hash(&mut hasher);
+    hasher.finish()
 }

@@ -118,6 +118,27 @@ pub enum Action {
 }
 
 impl Event {
+    /// Adds to the hash what happened, and not when.
+    pub(crate) fn fold(&self, hasher: &mut impl Hasher) {
+        self.span.hash(hasher);
+        match &self.action {
+            Action::Read { value, old } => (1, homeless(*value), old).hash(hasher),
+            Action::Write { before, after } => {
+                (2, homeless(*before), homeless(*after)).hash(hasher);
+            }
+            Action::Buffer { value } => (3, homeless(*value)).hash(hasher),
+            Action::Drain { before, after, .. } => {
+                (4, homeless(*before), homeless(*after)).hash(hasher);
+            }
+            Action::Spin { value } => (5, homeless(*value)).hash(hasher),
+            Action::Update { before, after } => {
+                (7, homeless(*before), homeless(*after)).hash(hasher);
+            }
+            other => (6, other).hash(hasher),
+        }
+        self.site.place.hash(hasher);
+    }
+
     /// Whether it loads from, and whether it stores into, what others see.
     pub fn touches(&self) -> (bool, bool) {
         match &self.action {
@@ -140,8 +161,12 @@ pub struct Choice {
     pub chosen: usize,
     /// Who was running and could have gone on.
     pub current: Option<usize>,
-    /// What the process that was running is about to touch: location, and whether it writes.
-    pub next: Option<(Location, bool)>,
+    /// Who has just given way, and could go on all the same.
+    pub yielded: Option<usize>,
+    /// What the process that was running is about to touch.
+    pub next: Option<Touch>,
+    /// A number for all that decides how things go on, where the model of memory has one.
+    pub state: Option<u64>,
     /// How many values behind the newest a load took, and how many it could have.
     pub old: (usize, usize),
 }
@@ -154,36 +179,46 @@ impl Choice {
 
     /// Whether somebody was interrupted.
     pub fn preempts(&self) -> bool {
-        self.current.is_some_and(|current| current != self.chosen)
+        self.interrupts(self.chosen)
+    }
+
+    /// Whether it would be an interruption that this one runs: of whoever was running; or of the
+    /// rest of whoever has given way, while somebody else could run.
+    pub fn interrupts(&self, entity: usize) -> bool {
+        match self.current {
+            Some(current) => current != entity,
+            None => self.yielded == Some(entity) && self.enabled.count_ones() > 1,
+        }
     }
 }
 
-/// A place in the segment, as coarse as conflicts are looked for: eight bytes, or the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Location {
-    /// The eight bytes from eight times this.
-    Cell(usize),
-    /// The object's length.
-    Length,
-    /// Its name.
-    Name,
+/// What a step of one process concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// Whose step it is.
+    pub process: usize,
+    /// What it concerns.
+    pub what: Touched,
+    /// Whether it changes that.
+    pub writes: bool,
 }
 
-impl Location {
-    /// Where an offset lies.
-    pub fn of(offset: usize) -> Location {
-        Location::Cell(offset / 8)
-    }
+/// A part of the segment, or something about the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// So many bytes from an offset on.
+    Bytes(usize, usize),
+    /// The object's length, or its name.
+    Object(Aspect),
+}
 
-    /// All that an event touches.
-    pub fn of_event(event: &Event) -> Vec<Location> {
+impl Touched {
+    /// What an event concerns, if anything that others can notice.
+    pub fn by(event: &Event) -> Option<Touched> {
         match (&event.action, event.span) {
-            (Action::Object { aspect: Aspect::Length, .. }, _) => vec![Location::Length],
-            (Action::Object { aspect: Aspect::Name, .. }, _) => vec![Location::Name],
-            (_, Some((offset, size))) => {
-                (offset / 8..=(offset + size.max(1) - 1) / 8).map(Location::Cell).collect()
-            }
-            _ => Vec::new(),
+            (Action::Object { aspect, .. }, _) => Some(Touched::Object(*aspect)),
+            (_, Some((offset, size))) => Some(Touched::Bytes(offset, size)),
+            _ => None,
         }
     }
 }
@@ -218,6 +253,9 @@ pub struct Run {
     pub ending: Ending,
     /// What the processes were about to do when nobody could go on.
     pub stuck: Vec<Stuck>,
+    /// A number for what every process did and saw, and for what is in the segment; the order of
+    /// steps that do not concern each other has no part in it.
+    pub class: u64,
 }
 
 /// Why a process does not go on.
@@ -247,20 +285,8 @@ impl Run {
     pub fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for event in &self.events {
-            (event.step, event.process, event.span).hash(&mut hasher);
-            match &event.action {
-                Action::Read { value, old } => (1, homeless(*value), old).hash(&mut hasher),
-                Action::Write { before, after } => {
-                    (2, homeless(*before), homeless(*after)).hash(&mut hasher);
-                }
-                Action::Buffer { value } => (3, homeless(*value)).hash(&mut hasher),
-                Action::Drain { before, after, stored } => {
-                    (4, homeless(*before), homeless(*after), stored).hash(&mut hasher);
-                }
-                Action::Spin { value } => (5, homeless(*value)).hash(&mut hasher),
-                other => (6, other).hash(&mut hasher),
-            }
-            event.site.place.hash(&mut hasher);
+            (event.step, event.process).hash(&mut hasher);
+            event.fold(&mut hasher);
         }
         for word in self.ending.bytes.iter().flat_map(|bytes| bytes.chunks(8)) {
             homeless(Bytes::of(word)).hash(&mut hasher);

@@ -5,7 +5,7 @@ use crate::request::{Backend, Ending, Kind, Ordering, Place, Reply, Request, Sit
 use crate::{Exit, Unsupported};
 
 /// One thing a fake process does.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Do {
     /// Loads a byte into its register.
     Load(usize, Ordering),
@@ -15,6 +15,8 @@ pub(crate) enum Do {
     Add(usize, u8),
     /// Goes back to the load before, as long as it has loaded this.
     While(u8),
+    /// Gives way.
+    Rest,
 }
 
 /// Fake processes on a segment of 64 bytes.
@@ -52,6 +54,10 @@ impl Fake {
             Some(Do::Load(offset, _)) => (*offset, Kind::Read),
             Some(Do::Store(offset, ..)) => (*offset, Kind::Write),
             Some(Do::Add(offset, _)) => (*offset, Kind::Locked),
+            Some(Do::Rest) => {
+                self.requests[process] = Request::Yield { nanoseconds: 0 };
+                return;
+            }
             _ => {
                 self.requests[process] = Request::Ended(Exit::Code(0));
                 return;
@@ -83,8 +89,12 @@ impl Backend for Fake {
     }
 
     fn resume(&mut self, process: usize, reply: Reply) -> Result<Vec<u8>, Unsupported> {
-        let Reply::Bytes(seen) = reply else { panic!("only accesses are made here") };
+        let seen = match reply {
+            Reply::Bytes(seen) => seen,
+            _ => Vec::new(),
+        };
         let stored = match self.programs[process][self.at[process]] {
+            Do::Rest => Vec::new(),
             Do::Load(..) => {
                 self.register[process] = seen[0];
                 Vec::new()

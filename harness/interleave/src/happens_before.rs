@@ -2,10 +2,9 @@
 //! same bytes, at least one of them a store and at least one not atomic, with nothing to order them,
 //! are a data race, however well the run ended.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 
-use crate::event::{Action, Event, Location, Run};
+use crate::event::{Action, Event, Run};
 use crate::request::Ordering;
 
 /// Two events of a run that nothing orders.
@@ -17,34 +16,6 @@ pub struct Race {
     pub second: usize,
     /// The first byte that both touch.
     pub offset: usize,
-}
-
-/// A number for all runs that differ only in the order of steps that do not concern each other.
-pub(crate) fn class_of(run: &Run) -> u64 {
-    let mut counts: HashMap<usize, usize> = HashMap::new();
-    let mut uses: BTreeMap<Location, Vec<(usize, usize, bool)>> = BTreeMap::new();
-    for event in &run.events {
-        let (reads, writes) = event.touches();
-        if !reads && !writes {
-            continue;
-        }
-        let count = counts.entry(event.process).or_default();
-        *count += 1;
-        for location in Location::of_event(event) {
-            uses.entry(location).or_default().push((event.process, *count, writes));
-        }
-    }
-    let mut hasher = DefaultHasher::new();
-    for (location, uses) in uses {
-        location.hash(&mut hasher);
-        // Reads between two writes may stand in any order.
-        for group in uses.chunk_by(|one, other| !one.2 && !other.2) {
-            let mut group = group.to_vec();
-            group.sort_unstable();
-            group.hash(&mut hasher);
-        }
-    }
-    hasher.finish()
 }
 
 /// How far one process has seen into each of the others.

@@ -54,6 +54,7 @@ impl<'a> Lab<'a> {
     }
 
     /// The structure of this name lies at `offset` of the segment: its fields are shown by name.
+    /// Where several have the name, modules tell them apart, as in `layout::Header`.
     #[must_use]
     pub fn layout(mut self, structure: &str, offset: usize) -> Lab<'a> {
         self.layout.push((structure.to_owned(), offset));

@@ -57,8 +57,15 @@ impl Schedule {
             kills.iter().map(|&(step, process)| (step, Deviation::Kill(process))).collect();
         for (step, choice) in run.choices.iter().enumerate() {
             let enabled: Vec<usize> = choice.alternatives().collect();
-            let moment =
-                Moment { step, current: choice.current, enabled: &enabled, processes, next: &[] };
+            let moment = Moment {
+                step,
+                current: choice.current,
+                yielded: choice.yielded,
+                enabled: &enabled,
+                processes,
+                next: &[],
+                state: choice.state,
+            };
             if default_pick(&moment) != choice.chosen {
                 deviations.push((step, Deviation::of(choice.chosen, processes)));
             }

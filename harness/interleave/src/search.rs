@@ -8,7 +8,6 @@ use std::collections::HashSet;
 
 use crate::engine::{self, Rules, Strategy};
 use crate::event::{Outcome, Run, Stuck};
-use crate::happens_before::class_of;
 use crate::memory::Memory;
 use crate::request::{Backend, Ending};
 use crate::schedule::Schedule;
@@ -61,7 +60,7 @@ impl<'a> Trials<'a> {
         let (run, verdict) = self.run_again(strategy, stop_at_failure)?;
         self.coverage.schedules += 1;
         self.coverage.longest = self.coverage.longest.max(run.choices.len());
-        self.classes.insert(class_of(&run));
+        self.classes.insert(run.class);
         self.coverage.classes = self.classes.len();
         self.coverage.imprecise = self.backend.imprecise();
         Ok((run, verdict))

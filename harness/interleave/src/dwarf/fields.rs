@@ -20,7 +20,8 @@ const DEEPEST: usize = 16;
 /// Longer arrays are named by their beginning only.
 const LONGEST: usize = 256;
 
-/// All leaves of the structure `name`, moved by `base`.
+/// All leaves of the structure `name`, moved by `base`. The name may be given with modules before it,
+/// as in `layout::Layout`; without them, what the standard library calls so is not meant.
 pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
     let Ok(data) = std::fs::read(program) else { return Vec::new() };
     let Ok(file) = object::File::parse(&*data) else { return Vec::new() };
@@ -32,13 +33,22 @@ pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
     let mut units = dwarf.units();
     while let Ok(Some(header)) = units.next() {
         let Ok(unit) = dwarf.unit(header) else { continue };
+        let types = Types { dwarf: &dwarf };
         let mut entries = unit.entries();
-        while let Ok(Some((_, entry))) = entries.next_dfs() {
+        let (mut depth, mut around) = (0, Vec::new());
+        while let Ok(Some((deeper, entry))) = entries.next_dfs() {
+            depth += deeper;
+            while around.last().is_some_and(|&(outer, _)| outer >= depth) {
+                around.pop();
+            }
+            if entry.tag() == gimli::DW_TAG_namespace {
+                around.push((depth, types.name(&unit, entry)));
+            }
             if entry.tag() != gimli::DW_TAG_structure_type {
                 continue;
             }
-            let types = Types { dwarf: &dwarf };
-            if types.name(&unit, entry) == name {
+            let modules = around.iter().map(|(_, module)| module.as_str());
+            if is_meant(name, &types.name(&unit, entry), modules) {
                 let mut found = Vec::new();
                 types.walk(&unit, entry.offset(), base, String::new(), &mut found, 0);
                 if !found.is_empty() {
@@ -48,6 +58,22 @@ pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
         }
     }
     Vec::new()
+}
+
+/// Whether `wanted` is the structure `found` in these modules.
+fn is_meant<'a>(
+    wanted: &str,
+    found: &str,
+    mut modules: impl DoubleEndedIterator<Item = &'a str>,
+) -> bool {
+    let mut words = wanted.rsplit("::");
+    if words.next() != Some(found) {
+        return false;
+    }
+    if wanted == found {
+        return !matches!(modules.next(), Some("core" | "alloc" | "std"));
+    }
+    words.all(|word| modules.next_back() == Some(word))
 }
 
 /// A section, decompressed if need be; empty if there is none.

@@ -39,6 +39,11 @@ impl Reads {
         self.seen.get(&(place, offset)).map_or(0, |known| known.1)
     }
 
+    /// A number for what is remembered, whatever its order.
+    pub(super) fn number(&self) -> (usize, u32) {
+        (self.seen.len(), self.seen.values().map(|(_, count)| count).sum())
+    }
+
     /// Forgets everything: the process has changed something itself.
     pub(super) fn clear(&mut self) {
         self.seen.clear();

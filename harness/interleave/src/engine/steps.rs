@@ -106,6 +106,7 @@ impl Engine<'_> {
                 let before = self.changes;
                 if changes {
                     self.changes += 1;
+                    self.objects += 1;
                     for other in &mut self.processes {
                         if other.state == State::Spinning {
                             other.state = State::Ready;

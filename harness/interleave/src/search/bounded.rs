@@ -1,12 +1,25 @@
 //! All schedules with no interruption, then all with one, and so on (CHESS). What is found first
 //! has the fewest interruptions there can be, and a search that ends has something to say.
+//!
+//! Most of them need not be run, since they cannot come to anything new: an interruption counts only
+//! before a step that another process could notice or undo, and what follows a state that some
+//! earlier run was in is known.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{Found, Trials};
 use crate::Unsupported;
-use crate::event::{Location, Run};
-use crate::schedule::{Deviation, Schedule};
+use crate::engine::{Moment, Strategy};
+use crate::event::{Run, Touch, Touched};
+use crate::request::Aspect;
+use crate::schedule::{Deviation, Follower, Schedule};
+
+/// One byte of the segment, or something about the object.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Location {
+    Byte(usize),
+    Object(Aspect),
+}
 
 /// Who reads and who writes a location, one bit for each process.
 #[derive(Clone, Copy, Default)]
@@ -15,21 +28,16 @@ struct Users {
     writers: u16,
 }
 
-impl Users {
-    /// Whether two processes use it, and one of them writes.
-    fn conflict(self) -> bool {
-        (self.readers | self.writers).count_ones() > 1 && self.writers != 0
-    }
-}
-
 /// Schedules still to be run, by the number of interruptions they have.
 struct Frontier {
     bound: usize,
     work: Vec<VecDeque<Schedule>>,
     users: HashMap<Location, Users>,
-    /// Interruptions before an access to something that, as far as we know, nobody fights over.
-    /// They come back when we learn that somebody does.
-    deferred: Vec<(Location, usize, Schedule)>,
+    /// Interruptions before a step that, as far as we know, concerns nobody else. They come back
+    /// when we learn that it does.
+    deferred: Vec<(Touch, usize, Schedule)>,
+    /// The states from which all that can come of it was run, or waits to be.
+    seen: HashSet<u64>,
 }
 
 /// Searches up to `bound` interruptions. In the weak model a load of an old value counts as one.
@@ -39,6 +47,7 @@ pub(crate) fn bounded(trials: &mut Trials<'_>, bound: usize) -> Result<Option<Fo
         work: vec![VecDeque::new(); bound + 1],
         users: HashMap::new(),
         deferred: Vec::new(),
+        seen: HashSet::new(),
     };
     frontier.work[0].push_back(Schedule::default());
     let processes = trials.backend.processes();
@@ -47,7 +56,9 @@ pub(crate) fn bounded(trials: &mut Trials<'_>, bound: usize) -> Result<Option<Fo
             if !trials.may_go_on() {
                 return Ok(None);
             }
-            let (run, verdict) = trials.follow(&schedule, true)?;
+            let first = schedule.last().map_or(0, |last| last + 1);
+            let mut strategy = New { follower: schedule.follower(), first, seen: &frontier.seen };
+            let (run, verdict) = trials.run(&mut strategy, true)?;
             if verdict.is_bad() {
                 return Ok(Some(trials.found(run, verdict, &[])));
             }
@@ -61,12 +72,30 @@ pub(crate) fn bounded(trials: &mut Trials<'_>, bound: usize) -> Result<Option<Fo
     Ok(None)
 }
 
+/// Follows a schedule, and from its end on stops where an earlier run has been.
+struct New<'a> {
+    follower: Follower<'a>,
+    first: usize,
+    seen: &'a HashSet<u64>,
+}
+
+impl Strategy for New<'_> {
+    fn pick(&mut self, moment: &Moment<'_>) -> Option<usize> {
+        let known = moment.state.is_some_and(|state| self.seen.contains(&state));
+        if known && moment.step >= self.first { None } else { self.follower.pick(moment) }
+    }
+
+    fn old(&mut self, step: usize, most: usize) -> usize {
+        self.follower.old(step, most)
+    }
+}
+
 impl Frontier {
     /// Remembers who used what.
     fn learn(&mut self, run: &Run) {
         for event in &run.events {
             let (reads, writes) = event.touches();
-            for location in Location::of_event(event) {
+            for location in Touched::by(event).into_iter().flat_map(locations) {
                 let users = self.users.entry(location).or_default();
                 users.readers |= u16::from(reads) << event.process;
                 users.writers |= u16::from(writes) << event.process;
@@ -78,44 +107,59 @@ impl Frontier {
     fn branch(&mut self, schedule: &Schedule, run: &Run, level: usize, processes: usize) {
         let first = schedule.last().map_or(0, |last| last + 1);
         for (step, choice) in run.choices.iter().enumerate().skip(first) {
-            let interrupts = choice.current.is_some();
-            let cost = level + usize::from(interrupts);
-            if cost <= self.bound {
-                for entity in choice.alternatives().filter(|&entity| entity != choice.chosen) {
-                    let more = schedule.with(step, Deviation::of(entity, processes));
-                    match choice.next {
-                        Some((location, _)) if interrupts && !self.conflicts(location) => {
-                            self.deferred.push((location, cost, more));
-                        }
-                        // Nothing that others could notice is about to happen: later is as good.
-                        None if interrupts && choice.chosen < processes => {}
-                        _ => self.work[cost].push_back(more),
+            if choice.state.is_some_and(|state| !self.seen.insert(state)) {
+                break;
+            }
+            for entity in choice.alternatives().filter(|&entity| entity != choice.chosen) {
+                let cost = level + usize::from(choice.interrupts(entity));
+                if cost > self.bound {
+                    continue;
+                }
+                let more = schedule.with(step, Deviation::of(entity, processes));
+                match &choice.next {
+                    Some(touch) if !self.conflicts(touch) => {
+                        self.deferred.push((touch.clone(), cost, more));
                     }
+                    // Nothing that others could notice is about to happen: later is as good.
+                    None if choice.current.is_some_and(|current| current < processes) => {}
+                    _ => self.work[cost].push_back(more),
                 }
             }
-            if level < self.bound {
+            if level < self.bound && choice.old.0 == 0 {
                 for behind in 1..=choice.old.1 {
-                    if choice.old.0 == 0 {
-                        let more = schedule.with(step, Deviation::Old(behind));
-                        self.work[level + 1].push_back(more);
-                    }
+                    self.work[level + 1].push_back(schedule.with(step, Deviation::Old(behind)));
                 }
             }
         }
     }
 
-    fn conflicts(&self, location: Location) -> bool {
-        self.users.get(&location).copied().unwrap_or_default().conflict()
+    /// Whether another process uses what this step changes, or changes what it uses.
+    fn conflicts(&self, touch: &Touch) -> bool {
+        let others = !(1_u16 << touch.process);
+        locations(touch.what).any(|location| {
+            let users = self.users.get(&location).copied().unwrap_or_default();
+            let concerned =
+                if touch.writes { users.readers | users.writers } else { users.writers };
+            concerned & others != 0
+        })
     }
 
     /// Takes up what was deferred and has become worth running.
     fn revive(&mut self, level: usize) {
-        for (location, cost, schedule) in std::mem::take(&mut self.deferred) {
-            if self.conflicts(location) {
+        for (touch, cost, schedule) in std::mem::take(&mut self.deferred) {
+            if self.conflicts(&touch) {
                 self.work[cost.max(level)].push_back(schedule);
             } else {
-                self.deferred.push((location, cost, schedule));
+                self.deferred.push((touch, cost, schedule));
             }
         }
     }
+}
+
+fn locations(what: Touched) -> impl Iterator<Item = Location> {
+    let (bytes, object) = match what {
+        Touched::Bytes(offset, size) => (offset..offset + size, None),
+        Touched::Object(aspect) => (0..0, Some(Location::Object(aspect))),
+    };
+    bytes.map(Location::Byte).chain(object)
 }

@@ -6,10 +6,10 @@ use crate::Unsupported;
 use crate::engine::{Moment, Strategy};
 
 /// SplitMix64.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn of(seed: u64, run: usize) -> Dice {
+    pub(super) fn of(seed: u64, run: usize) -> Dice {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (run as u64) << 32);
         dice.next();
         dice
@@ -23,7 +23,7 @@ impl Dice {
         z ^ z >> 31
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
 }

@@ -1,9 +1,14 @@
 //! Searches on fake processes.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use super::random::Dice;
 use super::{Found, Trials, bounded, crash, pct, walk};
 use crate::fake::{Do, Fake};
 use crate::memory::Memory;
 use crate::request::Ordering::{Acquire, Plain, Relaxed, Release, SeqCst};
+use crate::schedule::{Deviation, Schedule};
 use crate::shrink::shrink;
 use crate::{Budget, Coverage, Ending, Verdict};
 
@@ -126,4 +131,74 @@ fn whoever_waits_for_the_dead_waits_for_ever() {
         run(publish(Release, Acquire), Memory::Sc, &|_| Ok(()), |trials| crash(trials, 0).unwrap());
     assert!(matches!(found.unwrap().verdict, Verdict::Livelock(_)));
     assert!(coverage.crash_points.len() >= 2, "{coverage:?}");
+}
+
+/// Two or three processes that do a few things at three bytes, by chance.
+fn some_programs(dice: &mut Dice) -> Vec<Vec<Do>> {
+    let programs = 2 + dice.below(2);
+    let program = |dice: &mut Dice| {
+        let steps = 2 + dice.below(5 - programs);
+        let step = |dice: &mut Dice| {
+            let (at, value) = (8 * dice.below(3), 1 + dice.below(9) as u8);
+            match dice.below(8) {
+                0..=2 => Do::Load(at, Plain),
+                3..=5 => Do::Store(at, value, Plain),
+                6 => Do::Add(at, value),
+                _ => Do::Rest,
+            }
+        };
+        (0..steps).map(|_| step(dice)).collect()
+    };
+    (0..programs).map(|_| program(dice)).collect()
+}
+
+/// Runs every schedule with at most `bound` interruptions, whatever it may be good for.
+fn all_that_there_are(trials: &mut Trials<'_>, bound: usize) {
+    let processes = trials.backend.processes();
+    let mut left = vec![(Schedule::default(), 0)];
+    while let Some((schedule, level)) = left.pop() {
+        let (run, _) = trials.follow(&schedule, true).unwrap();
+        let first = schedule.last().map_or(0, |last| last + 1);
+        for (step, choice) in run.choices.iter().enumerate().skip(first) {
+            for entity in choice.alternatives().filter(|&entity| entity != choice.chosen) {
+                let cost = level + usize::from(choice.interrupts(entity));
+                if cost <= bound {
+                    left.push((schedule.with(step, Deviation::of(entity, processes)), cost));
+                }
+            }
+        }
+    }
+}
+
+/// What all runs left in the segment.
+fn endings(
+    programs: &[Vec<Do>],
+    memory: Memory,
+    search: impl FnOnce(&mut Trials<'_>),
+) -> (BTreeSet<Vec<u8>>, usize) {
+    let seen = RefCell::new(BTreeSet::new());
+    let check = |ending: &Ending| {
+        seen.borrow_mut().insert(ending.bytes.clone().unwrap());
+        Ok(())
+    };
+    let ((), coverage) = run(programs.to_vec(), memory, &check, search);
+    (seen.into_inner(), coverage.schedules)
+}
+
+#[test]
+fn what_is_left_out_comes_to_nothing_new() {
+    let (mut most, mut few) = (0, 0);
+    for seed in 0..60 {
+        let programs = some_programs(&mut Dice::of(seed, 0));
+        for memory in [Memory::Sc, Memory::Tso] {
+            let (all, count) = endings(&programs, memory, |trials| all_that_there_are(trials, 2));
+            let (reduced, fewer) = endings(&programs, memory, |trials| {
+                trials.budget.schedules = usize::MAX;
+                assert!(bounded(trials, 2).unwrap().is_none());
+            });
+            assert_eq!(all, reduced, "{seed} {memory:?} {programs:?}");
+            (most, few) = (most + count, few + fewer);
+        }
+    }
+    assert!(5 * few < most, "{few} of {most}");
 }

@@ -5,5 +5,6 @@
 mod awkward;
 mod bugs;
 mod correct;
+mod labs;
 mod repeat;
 mod stage;
