@@ -4,6 +4,7 @@
 
 mod fences;
 mod fields;
+mod kept;
 mod lines;
 mod orderings;
 mod unwind;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nix::libc::user_regs_struct as Registers;
 use nix::unistd::Pid;
@@ -45,10 +46,8 @@ impl Range {
 /// All that is known about all modules.
 pub(crate) struct Symbols {
     paths: HashMap<u32, PathBuf>,
-    modules: HashMap<u32, Option<Rc<Lines>>>,
-    frames: HashMap<Place, Rc<Frames>>,
+    modules: HashMap<u32, Arc<Option<Lines>>>,
     orderings: HashMap<(Place, bool), Ordering>,
-    calibrated: Option<Orderings>,
     hidden_fences: bool,
     unwinder: Unwinder,
 }
@@ -58,9 +57,7 @@ impl Symbols {
         Symbols {
             paths: HashMap::new(),
             modules: HashMap::new(),
-            frames: HashMap::new(),
             orderings: HashMap::new(),
-            calibrated: None,
             hidden_fences,
             unwinder: Unwinder::default(),
         }
@@ -124,19 +121,15 @@ impl Symbols {
     }
 
     /// The functions and lines at a place.
-    pub(crate) fn frames(&mut self, place: Place) -> Rc<Frames> {
-        if let Some(known) = self.frames.get(&place) {
-            return Rc::clone(known);
-        }
-        let frames = self.lines(place.module).map(|lines| lines.frames(place.offset));
-        let frames = Rc::new(frames.unwrap_or_default());
-        self.frames.insert(place, Rc::clone(&frames));
-        frames
+    pub(crate) fn frames(&mut self, place: Place) -> Arc<Frames> {
+        let lines = self.lines(place.module);
+        let frames = lines.as_deref().and_then(Option::as_ref);
+        frames.map(|lines| lines.frames(place.offset)).unwrap_or_default()
     }
 
     /// The name of the library function that the call before a place calls.
     pub(crate) fn callee(&mut self, place: Place) -> Option<String> {
-        self.lines(place.module)?.callee(place.offset)
+        (*self.lines(place.module)?).as_ref()?.callee(place.offset)
     }
 
     /// The ordering that the source asked for. What is not known counts as the strongest, so that
@@ -152,11 +145,12 @@ impl Symbols {
 
     /// Whether the orderings of atomic accesses can be told at all.
     pub(crate) fn knows_orderings(&mut self) -> bool {
-        self.calibrated().is_known()
+        Orderings::of_this_compiler().is_known()
     }
 
     fn look_up(&mut self, place: Place, locked: bool) -> Option<Ordering> {
         let lines = self.lines(place.module)?;
+        let lines = (*lines).as_ref()?;
         // A module without lines of Rust is libc, or C: nothing is known of it.
         let compiler = lines.compiler()?.to_owned();
         let hidden = self.hidden_fences || lines.mentions_fences();
@@ -168,18 +162,14 @@ impl Symbols {
             // An acquire or release fence leaves no trace in the code of this processor: a relaxed
             // access may be as strong as anything.
             Some(_) if hidden => None,
-            Some(line) => self.calibrated().of_line(line, &compiler),
+            Some(line) => Orderings::of_this_compiler().of_line(line, &compiler),
         }
     }
 
-    fn calibrated(&mut self) -> &Orderings {
-        self.calibrated.get_or_insert_with(Orderings::learn)
-    }
-
-    fn lines(&mut self, module: u32) -> Option<Rc<Lines>> {
+    fn lines(&mut self, module: u32) -> Option<Arc<Option<Lines>>> {
         let path = self.paths.get(&module)?;
-        let lines = self.modules.entry(module).or_insert_with(|| Lines::open(path).map(Rc::new));
-        lines.clone()
+        let lines = self.modules.entry(module).or_insert_with(|| Lines::of(path));
+        Some(Arc::clone(lines))
     }
 
     /// Modules are numbered by their file's name, so that a place is the same in every run and on

@@ -7,7 +7,6 @@ mod object;
 mod robust;
 mod running;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -57,8 +56,6 @@ pub(crate) struct Stage {
     pub(crate) length_matters: bool,
     /// Whether somebody has changed it in this run.
     pub(crate) length_changed: bool,
-    /// The fences of each program.
-    pub(crate) fence_sites: HashMap<PathBuf, Vec<u64>>,
     /// Whether fences and locked instructions on private memory are of interest.
     pub(crate) fences: bool,
     /// Whether call stacks are of interest.
@@ -96,7 +93,6 @@ impl<'a> Processes<'a> {
                 name_matters: false,
                 length_matters: false,
                 length_changed: false,
-                fence_sites: HashMap::new(),
                 fences,
                 stacks: false,
                 imprecise: 0,

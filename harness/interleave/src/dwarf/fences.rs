@@ -2,12 +2,20 @@
 //! they do not touch it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 use object::{Object, ObjectSection, SectionKind};
 
+use super::kept::Kept;
+
 /// The offsets in the file of all such instructions.
-pub(crate) fn fence_sites(program: &Path) -> Option<Vec<u64>> {
+pub(crate) fn fence_sites(program: &Path) -> Arc<Vec<u64>> {
+    static KEPT: Kept<Vec<u64>> = Kept::new();
+    KEPT.of(program, || find(program).unwrap_or_default())
+}
+
+fn find(program: &Path) -> Option<Vec<u64>> {
     let data = std::fs::read(program).ok()?;
     let file = object::File::parse(&*data).ok()?;
     let mut sites = Vec::new();

@@ -2,13 +2,16 @@
 //! it. What a student adds to the layout is named too.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use gimli::{
     AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, Unit, UnitOffset,
 };
 use object::{Object, ObjectSection};
 
+use super::kept::Kept;
 use crate::timeline::Field;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -23,6 +26,15 @@ const LONGEST: usize = 256;
 /// All leaves of the structure `name`, moved by `base`. The name may be given with modules before it,
 /// as in `layout::Layout`; without them, what the standard library calls so is not meant.
 pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
+    type Known = Mutex<HashMap<String, Vec<Field>>>;
+    static KEPT: Kept<Known> = Kept::new();
+    let known = KEPT.of(program, Known::default);
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.entry(name.to_owned()).or_insert_with(|| find(program, name));
+    found.iter().map(|field| Field { offset: field.offset + base, ..field.clone() }).collect()
+}
+
+fn find(program: &Path, name: &str) -> Vec<Field> {
     let Ok(data) = std::fs::read(program) else { return Vec::new() };
     let Ok(file) = object::File::parse(&*data) else { return Vec::new() };
     let sections = match gimli::DwarfSections::load(|id| section(&file, id)) {
@@ -50,7 +62,7 @@ pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
             let modules = around.iter().map(|(_, module)| module.as_str());
             if is_meant(name, &types.name(&unit, entry), modules) {
                 let mut found = Vec::new();
-                types.walk(&unit, entry.offset(), base, String::new(), &mut found, 0);
+                types.walk(&unit, entry.offset(), 0, String::new(), &mut found, 0);
                 if !found.is_empty() {
                     return found;
                 }

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use addr2line::Loader;
 use object::{Object, ObjectSegment, ObjectSymbol};
+
+use super::kept::Kept;
 
 /// What stands at one place of the code.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +30,9 @@ pub(crate) struct Line {
 
 /// One file with code in it.
 pub(crate) struct Lines {
-    loader: Loader,
+    loader: Mutex<Loader>,
+    /// What was asked for before.
+    frames: Mutex<HashMap<u64, Arc<Frames>>>,
     /// Offset in the file, length, address.
     segments: Vec<(u64, u64, u64)>,
     /// Address, size and name of every function that has one.
@@ -40,9 +45,16 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn open(path: &Path) -> Option<Lines> {
+    /// What is known of this file; nothing if it cannot be read.
+    pub(crate) fn of(path: &Path) -> Arc<Option<Lines>> {
+        static KEPT: Kept<Option<Lines>> = Kept::new();
+        KEPT.of(path, || Lines::open(path))
+    }
+
+    fn open(path: &Path) -> Option<Lines> {
         let data = std::fs::read(path).ok()?;
-        let loader = Loader::new(path).ok()?;
+        let loader = Mutex::new(Loader::new(path).ok()?);
+        let frames = Mutex::default();
         let file = object::File::parse(&*data).ok()?;
         let segments = file
             .segments()
@@ -76,7 +88,16 @@ impl Lines {
             .collect();
         let (compiler, sources) = compilation(&file);
         let mentions_fences = sources.iter().any(|source| mentions_fence(source));
-        Some(Lines { loader, segments, functions, imports, compiler, mentions_fences, data })
+        Some(Lines {
+            loader,
+            frames,
+            segments,
+            functions,
+            imports,
+            data,
+            compiler,
+            mentions_fences,
+        })
     }
 
     /// The Rust compiler that made it, if it is of Rust and says so.
@@ -89,10 +110,22 @@ impl Lines {
         self.mentions_fences
     }
 
-    pub(crate) fn frames(&self, offset: u64) -> Frames {
+    /// The functions and lines at an offset in the file.
+    pub(crate) fn frames(&self, offset: u64) -> Arc<Frames> {
+        let known = || self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(frames) = known().get(&offset) {
+            return Arc::clone(frames);
+        }
+        let frames = Arc::new(self.find(offset));
+        known().insert(offset, Arc::clone(&frames));
+        frames
+    }
+
+    fn find(&self, offset: u64) -> Frames {
         let mut found = Frames::default();
         let Some(address) = self.address(offset) else { return found };
-        if let Ok(mut frames) = self.loader.find_frames(address) {
+        let loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(mut frames) = loader.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {
                 let Some(location) = frame.location else { continue };
                 let (file, line) = (location.file.unwrap_or(""), location.line.unwrap_or(0));

@@ -4,6 +4,7 @@
 //! compiler, tell which line is which.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl};
 
@@ -18,11 +19,18 @@ pub(crate) struct Orderings {
 }
 
 impl Orderings {
+    /// What our own compiler does, learned once.
+    pub(crate) fn of_this_compiler() -> &'static Orderings {
+        static LEARNED: OnceLock<Orderings> = OnceLock::new();
+        LEARNED.get_or_init(Orderings::learn)
+    }
+
     /// Learns from our own program. Where it has no debugging information, nothing is known.
-    pub(crate) fn learn() -> Orderings {
+    fn learn() -> Orderings {
         let none = || Orderings { lines: HashMap::new(), compiler: String::new() };
         let Ok(path) = std::env::current_exe() else { return none() };
-        let Some(module) = Lines::open(&path) else { return none() };
+        let module = Lines::of(&path);
+        let Some(module) = module.as_ref() else { return none() };
         let (Some(compiler), Ok(data)) = (module.compiler(), std::fs::read(&path)) else {
             return none();
         };

@@ -4,14 +4,20 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, LittleEndian, RegisterRule, UnwindContext, UnwindSection,
+    BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameOffset, EndianSlice, FrameDescriptionEntry,
+    LittleEndian, RegisterRule, UnwindContext, UnwindSection,
 };
 use nix::libc::user_regs_struct as Registers;
 use object::{Object, ObjectSection, ObjectSegment};
 
+use super::kept::Kept;
 use crate::request::Place;
+
+type Table<'a> = EhFrame<EndianSlice<'a, LittleEndian>>;
+type Function<'a> = FrameDescriptionEntry<EndianSlice<'a, LittleEndian>>;
 
 /// More callers than this explain nothing.
 const DEEPEST: usize = 12;
@@ -23,12 +29,14 @@ const RETURN: usize = 16;
 /// Unwinding tables, by file.
 #[derive(Default)]
 pub(super) struct Unwinder {
-    modules: HashMap<PathBuf, Option<Module>>,
+    modules: HashMap<PathBuf, Arc<Option<Module>>>,
 }
 
 struct Module {
     table: Vec<u8>,
     bases: BaseAddresses,
+    /// Every function that the table describes, in order: its first address, and where in the table.
+    functions: Vec<(u64, EhFrameOffset)>,
     /// Offset in the file, length, address.
     segments: Vec<(u64, u64, u64)>,
 }
@@ -59,16 +67,16 @@ impl Unwinder {
             if depth > 0 {
                 callers.push(Place { offset: place.offset + 1, ..place });
             }
-            let module = self.modules.entry(path.to_owned()).or_insert_with(|| Module::open(path));
-            let Some(module) = module else { break };
+            let module = match self.modules.get(path) {
+                Some(known) => known,
+                None => self.modules.entry(path.to_owned()).or_insert_with(|| Module::of(path)),
+            };
+            let Some(module) = module.as_ref() else { break };
             let Some(at) = module.address(place.offset) else { break };
             let table = EhFrame::new(&module.table, LittleEndian);
-            let Ok(row) = table.unwind_info_for_address(
-                &module.bases,
-                &mut context,
-                at,
-                EhFrame::cie_from_offset,
-            ) else {
+            let Some(function) = module.function(&table, at) else { break };
+            let bases = &module.bases;
+            let Ok(row) = function.unwind_info_for_address(&table, bases, &mut context, at) else {
                 break;
             };
             let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { break };
@@ -94,6 +102,11 @@ impl Unwinder {
 }
 
 impl Module {
+    fn of(path: &Path) -> Arc<Option<Module>> {
+        static KEPT: Kept<Option<Module>> = Kept::new();
+        KEPT.of(path, || Module::open(path))
+    }
+
     fn open(path: &Path) -> Option<Module> {
         let data = std::fs::read(path).ok()?;
         let file = object::File::parse(&*data).ok()?;
@@ -107,7 +120,27 @@ impl Module {
                 (offset, len, segment.address())
             })
             .collect();
-        Some(Module { table: table.data().ok()?.to_vec(), bases, segments })
+        let table = table.data().ok()?.to_vec();
+        let mut functions = Vec::new();
+        let parsed = EhFrame::new(&table, LittleEndian);
+        let mut entries = parsed.entries(&bases);
+        while let Ok(Some(entry)) = entries.next() {
+            if let CieOrFde::Fde(function) = entry
+                && let Ok(function) = function.parse(EhFrame::cie_from_offset)
+            {
+                functions.push((function.initial_address(), EhFrameOffset(function.offset())));
+            }
+        }
+        functions.sort_unstable_by_key(|&(start, _)| start);
+        Some(Module { table, bases, functions, segments })
+    }
+
+    /// The description of the function that holds an address.
+    fn function<'a>(&self, table: &Table<'a>, at: u64) -> Option<Function<'a>> {
+        let after = self.functions.partition_point(|&(start, _)| start <= at);
+        let (_, offset) = self.functions[after.checked_sub(1)?];
+        let function = table.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset).ok()?;
+        function.contains(at).then_some(function)
     }
 
     fn address(&self, offset: u64) -> Option<u64> {

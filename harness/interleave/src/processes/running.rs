@@ -428,11 +428,7 @@ impl Running {
             return Ok(());
         }
         self.ranges = stage.symbols.ranges(self.tracee.pid());
-        let sites = stage
-            .fence_sites
-            .entry(self.program.clone())
-            .or_insert_with(|| fence_sites(&self.program).unwrap_or_default())
-            .clone();
+        let sites = fence_sites(&self.program);
         for range in self.ranges.clone() {
             if stage.symbols.path(range.module) != Some(self.program.as_path()) {
                 continue;
