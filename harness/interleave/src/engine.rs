@@ -247,9 +247,9 @@ impl Engine<'_> {
             };
             let Some(chosen) = strategy.pick(&moment) else { return Ok(Outcome::Stopped) };
             let next = going_on.and_then(|running| self.touch(running));
-            let enabled = enabled.iter().fold(0, |mask, &entity| mask | 1 << entity);
+            let mask = enabled.iter().fold(0, |mask, &entity| mask | 1 << entity);
             self.choices.push(Choice {
-                enabled,
+                enabled: mask,
                 chosen,
                 current: going_on,
                 yielded,
@@ -258,7 +258,12 @@ impl Engine<'_> {
                 old: (0, 0),
             });
             if chosen >= self.processes.len() {
-                self.drain(chosen - self.processes.len());
+                let owner = chosen - self.processes.len();
+                self.drain(owner);
+                // Whoever can do nothing but let its stores be seen goes on by that.
+                if !enabled.contains(&owner) {
+                    current = Some(owner);
+                }
             } else {
                 self.yielded = None;
                 self.go(chosen, strategy)?;

@@ -17,7 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::Unsupported;
-pub(crate) use filter::name_of as call_name;
+pub(crate) use filter::{always_stops, name_of as call_name};
 pub(crate) use launch::{Start, launch};
 use watchdog::Leash;
 pub(crate) use watchdog::Watchdog;

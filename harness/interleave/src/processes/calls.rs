@@ -10,7 +10,7 @@ use super::object::Object;
 use super::running::{Mapping, Pending, Running};
 use crate::Unsupported;
 use crate::request::{Aspect, Futex, Request, Word};
-use crate::tracee::{ARENA, ARENA_LEN, DISTANCE, Stop, call_name};
+use crate::tracee::{ARENA, ARENA_LEN, DISTANCE, Stop, always_stops, call_name};
 
 /// What processes are told their ids are: the same in every run.
 const FIRST_ID: i64 = 1001;
@@ -172,15 +172,25 @@ impl Running {
             libc::SYS_read | libc::SYS_write | libc::SYS_pread64 | libc::SYS_pwrite64 => {
                 self.ask_buffer(number, &registers, stage)
             }
-            _ if arguments.iter().any(|&argument| in_arena(argument)) => {
-                Err(Unsupported::Call(format!("{} on the segment", call_name(number))))
-            }
-            _ => Err(Unsupported::Call(call_name(number))),
+            _ if always_stops(number) => Err(Unsupported::Call(call_name(number))),
+            _ => self.try_call(number).map(Some),
         }
     }
 
     /// Lets the call be made, unseen by the others.
     fn pass_on(&mut self) -> Result<Stop, Unsupported> {
+        self.tracee.run(None)
+    }
+
+    /// Makes a call in one of whose registers there is an address of the segment. Mostly it is a
+    /// register that the call does not use. If it does, the kernel finds nothing accessible there.
+    fn try_call(&mut self, number: i64) -> Result<Stop, Unsupported> {
+        if let Some(stop) = self.tracee.finish_call()? {
+            return Ok(stop);
+        }
+        if self.tracee.registers()?.rax as i64 == -i64::from(libc::EFAULT) {
+            return Err(Unsupported::Call(format!("{} on the segment", call_name(number))));
+        }
         self.tracee.run(None)
     }
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::{Found, Trials};
 use crate::Unsupported;
 use crate::engine::{Moment, Strategy};
-use crate::event::{Run, Touch, Touched};
+use crate::event::{Choice, Event, Run, Touch, Touched};
 use crate::request::Aspect;
 use crate::schedule::{Deviation, Follower, Schedule};
 
@@ -90,6 +90,65 @@ impl Strategy for New<'_> {
     }
 }
 
+/// The time that an interrupted process rests. If nobody does anything meanwhile that concerns the
+/// step before which it was interrupted, it could as well have been interrupted behind that step;
+/// unless its stores still wait in its buffer, since those are seen for nothing when it ends, and at
+/// the price of an interruption otherwise.
+struct Rest {
+    process: usize,
+    /// The first step that concerns what it was about to do.
+    concerned: Option<usize>,
+    /// When it goes on.
+    over: usize,
+}
+
+impl Rest {
+    /// The rest that begins at this step, if somebody is interrupted there.
+    fn of(run: &Run, begin: usize, processes: usize) -> Option<Rest> {
+        let choice = run.choices.get(begin)?;
+        let process = choice.current.filter(|&current| current < processes)?;
+        let touch = choice.next.as_ref().filter(|_| choice.chosen != process)?;
+        if choice.alternatives().any(|entity| entity == processes + process) {
+            return None;
+        }
+        let goes_on = |choice: &Choice| choice.chosen == process;
+        let after = run.choices[begin..].iter().position(goes_on);
+        let over = after.map_or(run.choices.len(), |after| begin + after);
+        let concerned = run
+            .events
+            .iter()
+            .filter(|event| (begin..over).contains(&event.step) && event.process != process)
+            .find(|event| concerns(event, touch))
+            .map(|event| event.step);
+        Some(Rest { process, concerned, over })
+    }
+
+    /// Whether the rest is over before this step, and nothing has come of it.
+    fn was_in_vain_before(&self, step: usize) -> bool {
+        self.concerned.is_none() && step > self.over
+    }
+
+    /// Whether nothing has come of the rest if this one goes on at this step.
+    fn is_in_vain(&self, step: usize, entity: usize) -> bool {
+        entity == self.process
+            && step <= self.over
+            && self.concerned.is_none_or(|concerned| concerned >= step)
+    }
+}
+
+/// Whether an event and a step may not change places.
+fn concerns(event: &Event, touch: &Touch) -> bool {
+    let (reads, writes) = event.touches();
+    let overlap = match (Touched::by(event), touch.what) {
+        (Some(Touched::Bytes(one, size)), Touched::Bytes(other, len)) => {
+            one < other + len && other < one + size
+        }
+        (Some(one), other) => one == other,
+        (None, _) => false,
+    };
+    overlap && (writes || reads && touch.writes)
+}
+
 impl Frontier {
     /// Remembers who used what.
     fn learn(&mut self, run: &Run) {
@@ -106,13 +165,18 @@ impl Frontier {
     /// Adds all schedules that differ from this one by one more decision behind its last.
     fn branch(&mut self, schedule: &Schedule, run: &Run, level: usize, processes: usize) {
         let first = schedule.last().map_or(0, |last| last + 1);
+        let rest = schedule.last().and_then(|last| Rest::of(run, last, processes));
         for (step, choice) in run.choices.iter().enumerate().skip(first) {
+            if rest.as_ref().is_some_and(|rest| rest.was_in_vain_before(step)) {
+                break;
+            }
             if choice.state.is_some_and(|state| !self.seen.insert(state)) {
                 break;
             }
             for entity in choice.alternatives().filter(|&entity| entity != choice.chosen) {
                 let cost = level + usize::from(choice.interrupts(entity));
-                if cost > self.bound {
+                let in_vain = rest.as_ref().is_some_and(|rest| rest.is_in_vain(step, entity));
+                if cost > self.bound || in_vain {
                     continue;
                 }
                 let more = schedule.with(step, Deviation::of(entity, processes));

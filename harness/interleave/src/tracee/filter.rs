@@ -73,6 +73,7 @@ const OTHERS: &[(i64, &str)] = &[
     (libc::SYS_msync, "msync"),
     (libc::SYS_mlock, "mlock"),
     (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_getcwd, "getcwd"),
     (libc::SYS_connect, "connect"),
     (libc::SYS_accept, "accept"),
     (libc::SYS_accept4, "accept4"),
@@ -81,6 +82,11 @@ const OTHERS: &[(i64, &str)] = &[
     (libc::SYS_fcntl, "fcntl"),
     (libc::SYS_set_robust_list, "set_robust_list"),
 ];
+
+/// Whether a call stops whatever its arguments are.
+pub(crate) fn always_stops(number: i64) -> bool {
+    CALLS.iter().any(|(call, _)| *call == number)
+}
 
 /// What a call is called.
 pub(crate) fn name_of(number: i64) -> String {

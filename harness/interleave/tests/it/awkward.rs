@@ -78,6 +78,8 @@ fn what_cannot_be_explored_is_refused_with_the_reason() {
     assert_eq!(refused(&["spawn"]), Err(Unsupported::Forks));
     assert_eq!(refused(&["exec"]), Err(Unsupported::Exec));
     assert_eq!(refused(&["pause"]), Err(Unsupported::Call("pause".to_owned())));
+    assert_eq!(refused(&["stray-register"]), Ok(Verdict::Pass));
+    assert_eq!(refused(&["folder"]), Err(Unsupported::Call("getcwd on the segment".to_owned())));
     assert_eq!(refused(&["read-pipe"]), Err(Unsupported::Blocks("read".to_owned())));
     assert_eq!(refused(&[]), Err(Unsupported::Processes(0)));
     let stage = Stage::new(&[]);
