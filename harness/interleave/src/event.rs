@@ -304,6 +304,12 @@ impl Run {
         self.choices.iter().filter(|choice| choice.preempts()).count()
     }
 
+    /// How often something happened that is no matter of course: somebody was interrupted, or a load
+    /// took an old value.
+    pub fn interruptions(&self) -> usize {
+        self.preemptions() + self.old_reads()
+    }
+
     /// How often another one ran than before.
     pub fn switches(&self) -> usize {
         self.choices.windows(2).filter(|pair| pair[0].chosen != pair[1].chosen).count()

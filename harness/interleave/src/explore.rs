@@ -80,6 +80,8 @@ mod real {
                 Some(trials.found(run, verdict, &[]))
             }
         };
+        let bad = found.as_ref().filter(|found| found.verdict.is_bad());
+        trials.coverage.found_with = bad.map(|found| found.run.interruptions());
         let found = match found {
             Some(found) if found.verdict.is_bad() && !found.schedule.is_empty() => {
                 let keep = found.clone();
@@ -87,7 +89,7 @@ mod real {
                 trials.coverage.shrinking = runs;
                 // A fault is told as it was found when that is as short: the search has counted it.
                 let as_short = smaller.schedule.deviations.len() >= keep.schedule.deviations.len();
-                Some(if as_short && smaller.run.preemptions() >= keep.run.preemptions() {
+                Some(if as_short && smaller.run.interruptions() >= keep.run.interruptions() {
                     keep
                 } else {
                     smaller
@@ -128,7 +130,8 @@ mod real {
         coverage.orderings = orderings;
         coverage.forked = forked;
         let timeline = Timeline::of(&run, &names, symbols, &races, &verdict);
-        Ok(Report { verdict, schedule, timeline, races, coverage, hash: run.hash() })
+        let (interruptions, hash) = (run.interruptions(), run.hash());
+        Ok(Report { verdict, schedule, interruptions, timeline, races, coverage, hash })
     }
 
     fn names(lab: &Lab<'_>) -> Names {

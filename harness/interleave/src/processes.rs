@@ -3,6 +3,7 @@
 
 mod calls;
 mod forks;
+mod janitor;
 mod object;
 mod robust;
 mod running;
@@ -24,6 +25,7 @@ use crate::schedule::Schedule;
 use crate::tracee::{Start, Watchdog, launch};
 use crate::{Lab, Program, Unsupported};
 use forks::Masters;
+use janitor::Janitor;
 use object::Object;
 use running::Running;
 
@@ -40,6 +42,7 @@ pub(crate) struct Processes<'a> {
     may_fork: bool,
     affinity: Option<CpuSet>,
     watchdog: Watchdog,
+    _janitor: Janitor,
 }
 
 /// What all processes have in common.
@@ -85,6 +88,7 @@ impl<'a> Processes<'a> {
         let path = PathBuf::from(format!("/dev/shm{}", lab.name));
         Ok(Processes {
             lab,
+            _janitor: Janitor::new(&path)?,
             stage: Stage {
                 object: Object::default(),
                 path,

@@ -14,6 +14,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// The schedule that shows it. It replays.
     pub schedule: Option<Schedule>,
+    /// How many interruptions and old values there are in it.
+    pub interruptions: usize,
     /// What happened in that schedule, or in one without interruptions.
     pub timeline: Timeline,
     /// Accesses in that run that nothing orders. Numbers are those of the timeline's rows.
@@ -124,6 +126,8 @@ pub struct Coverage {
     pub complete: bool,
     /// The most decisions in a run.
     pub longest: usize,
+    /// How many interruptions and old values there were in the schedule that was found first.
+    pub found_with: Option<usize>,
     /// Runs that shrinking took.
     pub shrinking: usize,
     /// Accesses that were not done one by one, but all at a time: where it is not 0, there are

@@ -35,7 +35,7 @@ pub(crate) fn shrink(trials: &mut Trials<'_>, found: Found) -> Result<(Found, us
 
 /// What is to become smaller, the most important first.
 fn size(run: &Run) -> (usize, usize, usize) {
-    (run.preemptions() + run.old_reads(), run.switches(), run.choices.len())
+    (run.interruptions(), run.switches(), run.choices.len())
 }
 
 /// Schedules that may be smaller.

@@ -1,6 +1,8 @@
 //! Lines, functions and relocations of one file.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,7 +41,7 @@ pub(crate) struct Lines {
     functions: Vec<(u64, u64, String)>,
     /// Which function a slot of the global offset table leads to, by its address.
     imports: HashMap<u64, String>,
-    data: Vec<u8>,
+    file: File,
     compiler: Option<String>,
     mentions_fences: bool,
 }
@@ -52,6 +54,7 @@ impl Lines {
     }
 
     fn open(path: &Path) -> Option<Lines> {
+        let source = File::open(path).ok()?;
         let data = std::fs::read(path).ok()?;
         let loader = Mutex::new(Loader::new(path).ok()?);
         let frames = Mutex::default();
@@ -94,7 +97,7 @@ impl Lines {
             segments,
             functions,
             imports,
-            data,
+            file: source,
             compiler,
             mentions_fences,
         })
@@ -155,10 +158,10 @@ impl Lines {
 
     /// What `call [rip + …]` calls, if such a call ends just before this offset.
     pub(crate) fn callee(&self, after: u64) -> Option<String> {
-        let at = usize::try_from(after).ok()?;
-        let call = self.data.get(at.checked_sub(6)?..at)?;
-        let (&[0xff, 0x15], displacement) = call.split_at(2) else { return None };
-        let displacement = i32::from_le_bytes(displacement.try_into().ok()?);
+        let mut call = [0; 6];
+        self.file.read_exact_at(&mut call, after.checked_sub(6)?).ok()?;
+        let [0xff, 0x15, displacement @ ..] = call else { return None };
+        let displacement = i32::from_le_bytes(displacement);
         let slot = self.address(after)?.wrapping_add_signed(i64::from(displacement));
         self.imports.get(&slot).cloned()
     }

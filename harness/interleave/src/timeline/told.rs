@@ -22,7 +22,6 @@ impl Timeline {
         let mut rows = Vec::new();
         // Functions inside a library have no names; what was called from the same line has.
         let mut last_calls: HashMap<usize, (String, u32, String)> = HashMap::new();
-        let mut last_reads: HashMap<(usize, usize), usize> = HashMap::new();
         for (number, event) in run.events.iter().enumerate() {
             let (file, line, mut call) = whereabouts(&event.site, symbols);
             if call.is_empty()
@@ -41,7 +40,7 @@ impl Timeline {
                 step: event.step,
                 process: event.process,
                 text: text(event, names),
-                note: note(run, number, &last_reads),
+                note: note(run, number),
                 hidden: matches!(event.action, Action::Fence | Action::Object { .. }),
                 ..Row::default()
             };
@@ -49,9 +48,6 @@ impl Timeline {
                 (row.file, row.line, row.call) = (file, line, call);
             }
             rows.push(row);
-            if let (Action::Read { .. }, Some((offset, _))) = (&event.action, event.span) {
-                last_reads.insert((event.process, offset), number);
-            }
         }
         let mut remarks = Vec::new();
         match verdict {
@@ -113,7 +109,7 @@ fn text(event: &Event, names: &Names) -> String {
 }
 
 /// What is fatal, or at least strange, about an event.
-fn note(run: &Run, number: usize, last_reads: &HashMap<(usize, usize), usize>) -> String {
+fn note(run: &Run, number: usize) -> String {
     let event = &run.events[number];
     match &event.action {
         Action::Read { old: Some(Some(step)), .. } => format!(
@@ -122,38 +118,51 @@ fn note(run: &Run, number: usize, last_reads: &HashMap<(usize, usize), usize>) -
         Action::Read { old: Some(None), .. } => {
             "the value from the start: nothing orders this read behind the newer store".to_owned()
         }
-        Action::Write { .. } | Action::Buffer { .. } => {
-            let Some((offset, size)) = event.span else { return String::new() };
-            let Some(&read) = last_reads.get(&(event.process, offset)) else {
-                return String::new();
-            };
-            // What this process has not seen, and now destroys.
-            let between = &run.events[read + 1..number];
-            let lost = between.iter().rev().find(|other| {
-                other.process != event.process
-                    && other.span == Some((offset, size))
-                    && matches!(
-                        other.action,
-                        Action::Write { before, after }
-                        | Action::Update { before, after }
-                        | Action::Drain { before, after, .. } if before != after
-                    )
-            });
-            let own = between.iter().any(|other| {
-                other.process == event.process && other.span == event.span && other.touches().1
-            });
-            match lost {
-                Some(lost) if !own => format!(
-                    "made from what it read at step {}: {}'s store of step {} is lost",
-                    run.events[read].step,
-                    letter(lost.process),
-                    lost.step
-                ),
-                _ => String::new(),
-            }
+        Action::Write { .. } => lost(run, number, number),
+        Action::Drain { stored, .. } => {
+            let made = |other: &Event| other.step == *stored && other.process == event.process;
+            run.events
+                .iter()
+                .position(made)
+                .map_or_else(String::new, |made| lost(run, made, number))
         }
         _ => String::new(),
     }
+}
+
+/// What the process had not seen when it made the store `made`, and destroys by its becoming visible
+/// in the event `number`.
+fn lost(run: &Run, made: usize, number: usize) -> String {
+    let event = &run.events[number];
+    let own = |other: &Event| other.process == event.process && other.span == event.span;
+    let last = |what: fn(&Action) -> bool| {
+        run.events[..made].iter().rposition(|other| own(other) && what(&other.action))
+    };
+    let read = last(|action| matches!(action, Action::Read { .. }));
+    let stored = last(|action| matches!(action, Action::Write { .. } | Action::Buffer { .. }));
+    let Some(read) = read.filter(|&read| stored.is_none_or(|stored| stored < read)) else {
+        return String::new();
+    };
+    let changes = |action: &Action| match action {
+        Action::Write { before, after }
+        | Action::Update { before, after }
+        | Action::Drain { before, after, .. } => before != after,
+        _ => false,
+    };
+    let destroyed = run.events[read + 1..number].iter().rev().find(|other| {
+        other.process != event.process && other.span == event.span && changes(&other.action)
+    });
+    destroyed.map_or_else(String::new, |other| {
+        format!(
+            "made from what it read at step {}: {}'s store of step {} is lost",
+            run.events[read].step,
+            letter(other.process),
+            match other.action {
+                Action::Drain { stored, .. } => stored,
+                _ => other.step,
+            }
+        )
+    })
 }
 
 /// The program's own line that an event comes from, and the library function it was in.

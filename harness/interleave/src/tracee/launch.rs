@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::libc::{self, sock_filter};
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -130,6 +130,8 @@ fn runtime() -> io::Result<(OwnedFd, MmapRaw)> {
     nix::unistd::ftruncate(&memory, len as i64)?;
     fcntl(&memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
     let runtime = MmapOptions::new().len(len).map_raw(&memory)?;
+    // No child of ours needs it, and starting one copies what tells where its pages are.
+    runtime.advise(Advice::DontFork)?;
     Ok((memory, runtime))
 }
 

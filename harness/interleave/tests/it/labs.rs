@@ -1,7 +1,7 @@
 //! The programs this crate is for: those of the labs, with the reference solutions, as a student
 //! would build them.
 
-mod build;
+pub(crate) mod build;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::stage::Stage;
 use build::{GRADE, program};
 
 /// Some processes on the segment of one lab.
-struct Scene {
+pub(crate) struct Scene {
     lab: &'static str,
     level: u8,
     /// What the segment is made by, behind its name; nothing where a process makes it.
@@ -25,15 +25,18 @@ struct Scene {
     layout: &'static [(&'static str, usize)],
     /// What each process must print.
     prints: &'static [&'static str],
+    /// What must come of the segment.
+    check: fn(&[u8]) -> Result<(), String>,
 }
 
-const WORKERS: Scene = Scene {
+pub(crate) const WORKERS: Scene = Scene {
     lab: "race-condition",
     level: GRADE,
     create: Some(&[]),
     processes: &[("worker NAME mutex", "\n"), ("worker NAME mutex", "\n")],
     layout: &[("Prefix", 0), ("Shop", 64)],
     prints: &["done 1\n", "done 1\n"],
+    check: |_| Ok(()),
 };
 
 const BOUNDED: Scene = Scene {
@@ -43,6 +46,7 @@ const BOUNDED: Scene = Scene {
     processes: &[("producer NAME", "a\nb\n"), ("consumer NAME", "")],
     layout: &[("Prefix", 0), ("Control", 64)],
     prints: &["", "a\nb\n"],
+    check: |_| Ok(()),
 };
 
 const UNBOUNDED: Scene = Scene {
@@ -52,6 +56,7 @@ const UNBOUNDED: Scene = Scene {
     processes: &[("producer NAME", "a\nb\n"), ("consumer NAME", "")],
     layout: &[("Layout", 0)],
     prints: &["", "a\nb\n"],
+    check: |_| Ok(()),
 };
 
 const HAND_OVER: Scene = Scene {
@@ -61,6 +66,7 @@ const HAND_OVER: Scene = Scene {
     processes: &[("create NAME 1024", ""), ("consumer NAME", "")],
     layout: &[("Layout", 0)],
     prints: &["", ""],
+    check: |_| Ok(()),
 };
 
 const TABLE: Scene = Scene {
@@ -70,10 +76,22 @@ const TABLE: Scene = Scene {
     processes: &[("producer NAME", "a\nb\n"), ("consumer NAME --count 2", "")],
     layout: &[("Layout", 0)],
     prints: &["", "a\nb\n"],
+    check: |_| Ok(()),
+};
+
+const ALL: [Scene; 5] = [WORKERS, BOUNDED, UNBOUNDED, HAND_OVER, TABLE];
+
+pub(crate) const RACY: Scene = Scene {
+    processes: &[("worker NAME racy", "\n"), ("worker NAME racy", "\n")],
+    check: |bytes| match bytes[64] {
+        2 => Ok(()),
+        count => Err(format!("the counter is {count}, not 2")),
+    },
+    ..WORKERS
 };
 
 impl Scene {
-    fn explore(
+    pub(crate) fn explore(
         &self,
         search: Search<'_>,
         memory: Memory,
@@ -86,6 +104,8 @@ impl Scene {
             let made = Command::new(&program).arg("create").arg(&stage.name).args(words).status();
             assert!(made.unwrap().success(), "{} makes no segment", self.lab);
             stage.bytes = std::fs::read(&path).unwrap();
+            // The creator's process id, another one each time.
+            stage.bytes[24..28].copy_from_slice(&1000_u32.to_le_bytes());
         }
         let prepare = |path: &Path| match self.create {
             Some(_) => stage.prepare(path),
@@ -101,7 +121,7 @@ impl Scene {
                     return Err(format!("{process} prints {printed:?}, not {print:?}"));
                 }
             }
-            Ok(())
+            (self.check)(ending.bytes.as_deref().unwrap_or_default())
         };
         let programs = self.processes.iter().map(|(words, input)| {
             let words =
@@ -158,4 +178,67 @@ fn a_table_that_is_made_while_somebody_waits_for_it() {
 #[test]
 fn a_table_that_is_filled_while_somebody_reads_it() {
     sound(&TABLE);
+}
+
+#[test]
+fn a_counter_without_a_lock() {
+    for seed in 0..5 {
+        for (search, memory) in [
+            (Search::Bounded { preemptions: 2 }, Memory::Sc),
+            (Search::Walk { seed }, Memory::Sc),
+            (Search::Pct { depth: 2, seed }, Memory::Tso),
+        ] {
+            let found = RACY.explore(search, memory, 30).unwrap();
+            let told = format!("{:?}\n{}", found.coverage, found.timeline);
+            assert_eq!(
+                found.verdict,
+                Verdict::Wrong("the counter is 1, not 2".to_owned()),
+                "{told}"
+            );
+            // What was found is made smaller, never larger, and replays.
+            assert!(
+                found.coverage.found_with.is_some_and(|with| with >= found.interruptions),
+                "{told}"
+            );
+            let schedule = found.schedule.clone().unwrap();
+            let again = RACY.explore(Search::Replay(schedule), memory, 1).unwrap();
+            assert_eq!((again.verdict, again.hash), (found.verdict, found.hash), "{told}");
+            assert!(told.contains("counter = 0  [counter.rs:"), "{told}");
+            assert!(told.contains("is lost"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn five_hundred_weak_walks_raise_no_alarm() {
+    for scene in ALL {
+        let report = scene.explore(Search::Walk { seed: 11 }, Memory::Weak, 500).unwrap();
+        let told = || format!("{} {:?}\n{}", scene.told(), report.coverage, report.timeline);
+        assert_eq!(report.verdict, Verdict::Pass, "{}", told());
+        assert_eq!((report.coverage.schedules, report.coverage.imprecise), (500, 0), "{}", told());
+    }
+}
+
+#[test]
+fn a_hundred_runs_of_one_seed_have_one_hash() {
+    for scene in ALL {
+        let hash = || scene.explore(Search::Walk { seed: 5 }, Memory::Tso, 1).unwrap().hash;
+        let first = hash();
+        assert!((1..100).all(|_| hash() == first), "{}", scene.told());
+    }
+}
+
+#[test]
+fn every_level_of_optimisation_is_seen_exactly() {
+    for level in [0, 3] {
+        for scene in ALL {
+            let scene = Scene { level, ..scene };
+            let search = Search::Bounded { preemptions: 1 };
+            let report = scene.explore(search, Memory::Sc, 1000).unwrap();
+            let told = || format!("{} {:?}\n{}", scene.told(), report.coverage, report.timeline);
+            assert_eq!(report.verdict, Verdict::Pass, "{}", told());
+            assert!(report.coverage.complete && report.coverage.imprecise == 0, "{}", told());
+            assert!(report.races.is_empty(), "{}", told());
+        }
+    }
 }

@@ -3,22 +3,23 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use interleave::{Memory, Move, Player, Search, Verdict};
+use interleave::{Budget, Lab, Memory, Move, Player, Search, Verdict, explore};
 
 use crate::bugs::{counter, peterson, ring};
 use crate::correct::{spinlock, two_semaphores};
-use crate::stage::Scenario;
+use crate::labs::build::{GRADE, program};
+use crate::labs::{RACY, WORKERS};
+use crate::stage::{Scenario, Stage, semaphores};
 
 fn hash_of(scenario: &Scenario, seed: u64, memory: Memory) -> u64 {
     scenario.explore(Search::Walk { seed }, memory, 1).unwrap().hash
 }
 
 #[test]
-fn a_hundred_runs_of_one_seed_have_one_hash() {
+fn a_seed_has_one_hash() {
     let acqrel = peterson(&["peterson 0 acqrel", "peterson 1 acqrel"]);
     let cases = [
         (counter().exec(), Memory::Sc),
-        (ring(), Memory::Sc),
         (two_semaphores(), Memory::Sc),
         (acqrel, Memory::Tso),
         (spinlock(), Memory::Weak),
@@ -85,9 +86,11 @@ fn no_privilege_is_needed() {
         };
         let tests = copy(&std::env::current_exe().unwrap(), "tests");
         let workers = copy(&crate::stage::worker(), "interleave-workers");
+        copy(&program("race-condition", GRADE), "race-condition");
         let again = Command::new(tests)
             .args(["--exact", "repeat::no_privilege_is_needed", "--nocapture"])
             .env("INTERLEAVE_WORKERS", workers)
+            .env("INTERLEAVE_LABS", &folder)
             .current_dir(&folder)
             .gid(NOBODY)
             .uid(NOBODY)
@@ -98,11 +101,14 @@ fn no_privilege_is_needed() {
         assert!(again.status.success(), "{told}");
         return;
     }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
     let report = counter().bounded(2, Memory::Sc, 30);
     assert!(matches!(report.verdict, Verdict::Wrong(_)));
-    let first = hash_of(&ring(), 3, Memory::Sc);
-    for _ in 0..9 {
-        assert_eq!(hash_of(&ring(), 3, Memory::Sc), first);
+    for scene in [WORKERS, RACY] {
+        let hash = || scene.explore(Search::Walk { seed: 5 }, Memory::Tso, 1).unwrap().hash;
+        let first = hash();
+        assert!((1..20).all(|_| hash() == first));
     }
 }
 
@@ -118,7 +124,7 @@ fn explores_until_it_is_killed() {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_no_process() {
+fn killed_at_any_moment_it_leaves_nothing() {
     use std::io::{BufRead, BufReader};
     for moment in 0..8 {
         let marker = format!("interleave-victim-{}-{moment}", std::process::id());
@@ -141,22 +147,18 @@ fn killed_at_any_moment_it_leaves_no_process() {
         victim.kill().unwrap();
         victim.wait().unwrap();
         // The kernel kills them with their tracer, but they need a moment to go.
-        let mut left = 0;
+        let (mut left, mut names) = (0, 0);
         for _ in 0..1000 {
             left = running(&workers);
-            if left == 0 {
+            names = names_of(pid);
+            if left + names == 0 {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         let _ = std::fs::remove_dir_all(&folder);
-        for entry in std::fs::read_dir("/dev/shm").unwrap().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&format!("interleave-{pid}-")) {
-                // The caller's to remove, and the caller was killed.
-                std::fs::remove_file(entry.path()).unwrap();
-            }
-        }
         assert_eq!(left, 0);
+        assert_eq!(names, 0);
     }
 }
 
@@ -165,4 +167,35 @@ fn running(program: &std::path::Path) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let links = processes.filter_map(|entry| std::fs::read_link(entry.path().join("exe")).ok());
     links.filter(|link| link == program).count()
+}
+
+/// How many names in `/dev/shm` this process has made.
+fn names_of(pid: u32) -> usize {
+    let begins = format!("interleave-{pid}-");
+    let names = std::fs::read_dir("/dev/shm").unwrap().flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(&begins)).count()
+}
+
+#[test]
+fn budgets_count_schedules_and_steps() {
+    let scenario = two_semaphores();
+    for (search, most) in [
+        (Search::Bounded { preemptions: 2 }, 7),
+        (Search::Walk { seed: 1 }, 9),
+        (Search::Pct { depth: 3, seed: 1 }, 5),
+        (Search::Crash { victim: 0 }, 3),
+    ] {
+        let report = scenario.explore(search, Memory::Sc, most);
+        let coverage = report.unwrap().coverage;
+        assert_eq!((coverage.schedules, coverage.complete), (most, false), "{coverage:?}");
+    }
+    let stage = Stage::new(&semaphores());
+    let prepare = |path: &std::path::Path| stage.prepare(path);
+    let lab = Lab::new(&stage.name, [stage.worker("semaphores ab 2")], &prepare, &|_| Ok(()));
+    let search = || Search::Bounded { preemptions: 0 };
+    let longest = explore(&lab, search(), Memory::Sc, Budget::default()).unwrap().coverage.longest;
+    for (steps, verdict) in [(longest, Verdict::TooLong), (longest + 1, Verdict::Pass)] {
+        let budget = Budget { schedules: 1, steps };
+        assert_eq!(explore(&lab, search(), Memory::Sc, budget).unwrap().verdict, verdict);
+    }
 }

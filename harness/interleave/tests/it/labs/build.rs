@@ -8,12 +8,15 @@ use std::process::Command;
 use std::sync::Mutex;
 
 /// The level at which submissions are graded.
-pub(super) const GRADE: u8 = 1;
+pub(crate) const GRADE: u8 = 1;
 
 const LABS: [&str; 4] = ["raw-segment", "unbounded-buffer", "bounded-buffer", "race-condition"];
 
 /// The program of a lab. The first to ask for a level waits until all four are built at it.
-pub(super) fn program(lab: &str, level: u8) -> PathBuf {
+pub(crate) fn program(lab: &str, level: u8) -> PathBuf {
+    if let Some(folder) = std::env::var_os("INTERLEAVE_LABS") {
+        return Path::new(&folder).join(lab);
+    }
     static BUILT: Mutex<BTreeSet<u8>> = Mutex::new(BTreeSet::new());
     let mut built = BUILT.lock().unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("labs");
