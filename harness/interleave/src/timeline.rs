@@ -57,7 +57,8 @@ pub struct Row {
     pub call: String,
     /// What is special about it.
     pub note: String,
-    /// Of no interest to a reader: what the program's runtime does on its own.
+    /// Of no interest to a reader: what the program's runtime does on its own, and the steps of a
+    /// library function that the last of its rows tells as a whole.
     pub hidden: bool,
 }
 
@@ -221,6 +222,8 @@ fn ended(exit: Exit) -> String {
     }
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod folded;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod told;
 

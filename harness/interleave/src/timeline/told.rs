@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::folded::fold;
 use super::{Names, Row, Timeline, ended};
 use crate::dwarf::Symbols;
 use crate::event::{Action, Event, Run};
@@ -67,6 +68,7 @@ impl Timeline {
                 letter(second.process),
             ));
         }
+        fold(&mut rows, run, names);
         Timeline { processes: names.processes, rows, remarks }
     }
 }

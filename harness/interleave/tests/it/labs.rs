@@ -242,3 +242,25 @@ fn every_level_of_optimisation_is_seen_exactly() {
         }
     }
 }
+
+#[test]
+fn a_call_that_nobody_came_into_is_one_line() {
+    let report = BOUNDED.explore(Search::Replay("-".parse().unwrap()), Memory::Sc, 1).unwrap();
+    let text = report.timeline.to_string();
+    for line in [
+        "| sem_wait(empty)  [semaphore.rs:",
+        "| sem_wait(empty): goes to sleep  [semaphore.rs:",
+        "| sem_post(empty): wakes 1  [semaphore.rs:",
+        "| reads capacity = 1  [layout.rs:",
+        "| writes tail: 0 -> 1  [buffer.rs:",
+        "| writes state: 1 -> 2  [segment.rs:",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("reads empty"), "{text}");
+    // Here the other comes between the look at the semaphore and the exchange.
+    let report = WORKERS.explore(Search::Replay("6B".parse().unwrap()), Memory::Sc, 1).unwrap();
+    let text = report.timeline.to_string();
+    assert!(text.contains("reads mutex = 1  [sem_wait, semaphore.rs:"), "{text}");
+    assert!(text.contains("| sem_post(mutex)"), "{text}");
+}
