@@ -4,6 +4,7 @@
 mod calls;
 mod forks;
 mod janitor;
+mod mappings;
 mod object;
 mod robust;
 mod running;

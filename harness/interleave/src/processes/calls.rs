@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use nix::libc::{self, user_regs_struct as Registers};
 
 use super::Stage;
+use super::mappings::Mapping;
 use super::object::Object;
-use super::running::{Mapping, Pending, Running};
+use super::running::{Pending, Running};
 use crate::Unsupported;
 use crate::request::{Aspect, Futex, Request, Word};
 use crate::tracee::{ARENA, ARENA_LEN, DISTANCE, Stop, always_stops, call_name};
@@ -48,16 +49,11 @@ impl Running {
             }
             libc::SYS_munmap if in_arena(arguments[0]) => {
                 let end = arguments[0].saturating_add(arguments[1]);
-                self.unmap(arguments[0], end);
+                self.mappings.remove(arguments[0], end);
                 self.pass_on().map(Some)
             }
             libc::SYS_mprotect if in_arena(arguments[0]) => {
-                let start = arguments[0];
-                for mapping in &mut self.mappings {
-                    if start == mapping.start && arguments[1] <= mapping.len {
-                        mapping.protection = arguments[2] as i32;
-                    }
-                }
+                self.mappings.protect(arguments[0], arguments[1], arguments[2] as i32);
                 self.answer(0).map(Some)
             }
             libc::SYS_munmap | libc::SYS_mprotect => self.pass_on().map(Some),
@@ -260,15 +256,15 @@ impl Running {
             && let Word::Shared(_) = word
         {
             // Asleep in the segment, but only its own process can wake it.
-            let value = stage_word(stage, self.offset_of(registers.rdi));
+            let value = stage_word(stage, self.mappings.offset_of(registers.rdi));
             word = Word::Private { process: self.number, address: registers.rdi, value };
         }
         self.ask(Request::Futex { word, call }, registers, stage)
     }
 
     fn word(&self, address: u64) -> Word {
-        if self.is_mapped(address) {
-            return Word::Shared(self.offset_of(address));
+        if self.mappings.hold(address) {
+            return Word::Shared(self.mappings.offset_of(address));
         }
         let mut value = [0; 4];
         self.tracee.read(address, &mut value);
@@ -283,7 +279,8 @@ impl Running {
     ) -> Result<Option<Stop>, Unsupported> {
         let (address, size) = (registers.rsi, registers.rdx);
         let inside = self
-            .mapping(address)
+            .mappings
+            .at(address)
             .is_some_and(|mapping| address + size <= mapping.start + mapping.len);
         if !inside {
             // Not ours, or it reaches beyond: the kernel will say so.
@@ -291,7 +288,7 @@ impl Running {
         }
         let writes = matches!(number, libc::SYS_read | libc::SYS_pread64);
         let name = if writes { "read" } else { "write" };
-        let offset = self.offset_of(address);
+        let offset = self.mappings.offset_of(address);
         let request = Request::Call { name, offset, size: size as usize, writes };
         self.ask(request, registers, stage)?;
         self.pending = Pending::Buffer { argument: 1, address, writes };
@@ -332,11 +329,7 @@ impl Running {
         if registers.r10 as i32 & libc::MAP_FIXED != 0 {
             return Err(Unsupported::Call("mmap of the segment at a fixed address".to_owned()));
         }
-        let start = self.next_mapping;
-        let len = registers.rsi.checked_next_multiple_of(4096).unwrap_or(u64::MAX);
-        // A page between two mappings: running out of one must not end in the next.
-        let end = start.checked_add(len).and_then(|end| end.checked_add(4096));
-        let Some(end) = end.filter(|&end| end <= ARENA + ARENA_LEN) else {
+        let Some((start, len)) = self.mappings.place(registers.rsi) else {
             return Err(Unsupported::Call("mmap of more than 64 MiB of segments".to_owned()));
         };
         let mut placed = *registers;
@@ -352,26 +345,12 @@ impl Running {
         (after.rdi, after.rdx, after.r10) = (registers.rdi, registers.rdx, registers.r10);
         self.tracee.set_registers(after)?;
         if mapped {
-            self.next_mapping = end;
-            self.mappings.push(Mapping {
-                start,
-                len,
-                offset: registers.r9,
-                protection: registers.rdx as i32,
-            });
+            let (offset, protection) = (registers.r9, registers.rdx as i32);
+            self.mappings.add(Mapping { start, len, offset, protection });
             self.object_may_be_new(stage)?;
             self.plant(stage)?;
         }
         self.tracee.run(None)
-    }
-
-    fn unmap(&mut self, start: u64, end: u64) {
-        self.mappings.retain(|mapping| mapping.start < start || mapping.start >= end);
-        for mapping in &mut self.mappings {
-            if mapping.holds(start) {
-                mapping.len = start - mapping.start;
-            }
-        }
     }
 
     /// When the name was absent at the start, the object may be there by now.

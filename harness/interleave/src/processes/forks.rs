@@ -99,7 +99,6 @@ impl Running {
         tracee.set_registers(before)?;
         let mut fork = Running::new(self.number, tracee, self.program.clone());
         fork.mappings = self.mappings.clone();
-        fork.next_mapping = self.next_mapping;
         fork.decoded = self.decoded.clone();
         fork.breakpoints = self.breakpoints.clone();
         fork.ranges = self.ranges.clone();

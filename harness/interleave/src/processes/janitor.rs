@@ -6,9 +6,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, fork, pipe, write};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, write};
 
 use crate::Unsupported;
 
@@ -23,7 +24,7 @@ impl Janitor {
     pub(super) fn new(path: &Path) -> Result<Janitor, Unsupported> {
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Unsupported::Start("a name with a zero in it".to_owned()))?;
-        let (listen, word) = pipe().map_err(Unsupported::system("pipe"))?;
+        let (listen, word) = pipe2(OFlag::O_CLOEXEC).map_err(Unsupported::system("pipe2"))?;
         // SAFETY: the child makes system calls on what was made before, and nothing else: it neither
         // allocates nor takes a lock.
         match unsafe { fork() }.map_err(Unsupported::system("fork"))? {

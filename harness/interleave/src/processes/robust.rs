@@ -63,12 +63,12 @@ impl Running {
     }
 
     fn abandoned(&self, address: u64) -> Option<(usize, u32)> {
-        if !self.is_mapped(address) {
+        if !self.mappings.hold(address) {
             return None;
         }
         let word = self.read_anywhere(address) as u32;
         (i64::from(word & OWNER) == self.id())
-            .then(|| (self.offset_of(address), word & WAITERS | OWNER_DIED))
+            .then(|| (self.mappings.offset_of(address), word & WAITERS | OWNER_DIED))
     }
 
     /// Eight bytes, be they private or in the segment.

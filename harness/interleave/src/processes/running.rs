@@ -8,6 +8,7 @@ use nix::libc::{self, user_regs_struct as Registers};
 use nix::sys::signal::Signal;
 
 use super::Stage;
+use super::mappings::Mappings;
 use crate::decode::{Access, Decoded, StringOp, Way};
 use crate::dwarf::{Range, fence_sites};
 use crate::request::{Kind, Reply, Request, Site};
@@ -16,16 +17,6 @@ use crate::{Exit, Unsupported};
 
 /// Where the one slot begins, behind the system call that we inject.
 const SLOT: u64 = 64;
-
-/// A piece of the segment as a process has mapped it.
-#[derive(Clone, Debug)]
-pub(super) struct Mapping {
-    pub(super) start: u64,
-    pub(super) len: u64,
-    /// Where in the object it begins.
-    pub(super) offset: u64,
-    pub(super) protection: i32,
-}
 
 /// What a request is, in terms of the machine.
 #[derive(Clone)]
@@ -56,9 +47,7 @@ pub(crate) struct Running {
     /// The registers at the request.
     pub(super) registers: Registers,
     pub(super) site: Site,
-    pub(super) mappings: Vec<Mapping>,
-    /// Where in the arena the next mapping goes.
-    pub(super) next_mapping: u64,
+    pub(super) mappings: Mappings,
     pub(super) decoded: HashMap<u64, Rc<Decoded>>,
     /// The first byte of every instruction that a breakpoint has replaced.
     pub(super) breakpoints: HashMap<u64, u8>,
@@ -81,8 +70,7 @@ impl Running {
             pending: Pending::Nothing,
             registers,
             site: Site::default(),
-            mappings: Vec::new(),
-            next_mapping: ARENA,
+            mappings: Mappings::new(),
             decoded: HashMap::new(),
             breakpoints: HashMap::new(),
             ranges: Vec::new(),
@@ -190,11 +178,11 @@ impl Running {
         if signal == Signal::SIGSEGV || at_breakpoint {
             let decoded = self.decode(registers.rip)?;
             let mappings = &self.mappings;
-            let inside = |address| mappings.iter().any(|mapping| mapping.holds(address));
+            let inside = |address| mappings.hold(address);
             let access = decoded
                 .access(&registers, inside)
                 .map_err(|name| Unsupported::Instruction(format!("`{name}` on the segment")))?;
-            let access = access.filter(|access| self.allows(access));
+            let access = access.filter(|access| mappings.allow(access));
             if access.is_some() || at_breakpoint {
                 self.registers = registers;
                 self.site = self.site_of(&registers, registers.rip, stage);
@@ -221,7 +209,7 @@ impl Running {
             Way::Many => {
                 stage.imprecise += 1;
                 let mapping =
-                    self.mapping(access.address).expect("the access is in a mapping").clone();
+                    self.mappings.at(access.address).expect("the access is in a mapping").clone();
                 self.request = Request::Call {
                     name: "an instruction that reads at many places",
                     offset: mapping.offset as usize,
@@ -233,7 +221,7 @@ impl Running {
             }
             Way::Bias(..) | Way::Other(_) => {
                 self.request = Request::Access {
-                    offset: self.offset_of(access.address),
+                    offset: self.mappings.offset_of(access.address),
                     size: access.size,
                     kind: access.kind,
                 };
@@ -246,14 +234,14 @@ impl Running {
     fn ask_for_element(&mut self) -> bool {
         let Pending::Element { string, loaded, .. } = &self.pending else { return false };
         let (from, to) = (self.registers.rsi, self.registers.rdi);
-        let (kind, address) = if string.copies && loaded.is_none() && self.is_mapped(from) {
+        let (kind, address) = if string.copies && loaded.is_none() && self.mappings.hold(from) {
             (Kind::Read, from)
-        } else if self.is_mapped(to) {
+        } else if self.mappings.hold(to) {
             (Kind::Write, to)
         } else {
             return false;
         };
-        let (offset, size) = (self.offset_of(address), string.size);
+        let (offset, size) = (self.mappings.offset_of(address), string.size);
         self.request = Request::Access { offset, size, kind };
         true
     }
@@ -353,7 +341,7 @@ impl Running {
         seen: Vec<u8>,
         stage: &mut Stage,
     ) -> Result<Vec<u8>, Unsupported> {
-        let loads_now = string.copies && loaded.is_none() && self.is_mapped(self.registers.rsi);
+        let loads_now = string.copies && loaded.is_none() && self.mappings.hold(self.registers.rsi);
         let element = if loads_now {
             seen
         } else if let Some(loaded) = loaded {
@@ -365,12 +353,12 @@ impl Running {
         } else {
             self.registers.rax.to_le_bytes()[..string.size].to_vec()
         };
-        if loads_now && self.is_mapped(self.registers.rdi) {
+        if loads_now && self.mappings.hold(self.registers.rdi) {
             self.pending = Pending::Element { decoded, string, loaded: Some(element) };
             self.ask_for_element();
             return Ok(Vec::new());
         }
-        let stored = if self.is_mapped(self.registers.rdi) {
+        let stored = if self.mappings.hold(self.registers.rdi) {
             element
         } else {
             self.tracee.write(self.registers.rdi, &element)?;
@@ -472,40 +460,9 @@ impl Running {
         Site { place, callers }
     }
 
-    pub(super) fn mapping(&self, address: u64) -> Option<&Mapping> {
-        self.mappings.iter().find(|mapping| mapping.holds(address))
-    }
-
-    pub(super) fn is_mapped(&self, address: u64) -> bool {
-        self.mapping(address).is_some()
-    }
-
-    /// Where in the object an address of a mapping lies.
-    pub(super) fn offset_of(&self, address: u64) -> usize {
-        self.mapping(address)
-            .map_or(0, |mapping| (address - mapping.start + mapping.offset) as usize)
-    }
-
-    /// Whether the process itself asked for a mapping that allows this.
-    fn allows(&self, access: &Access) -> bool {
-        let last = access.address + access.size.max(1) as u64 - 1;
-        let Some(mapping) = self.mapping(access.address) else { return false };
-        let reads = access.kind != Kind::Write;
-        let writes = access.kind != Kind::Read;
-        mapping.holds(last)
-            && !(reads && mapping.protection & libc::PROT_READ == 0)
-            && !(writes && mapping.protection & libc::PROT_WRITE == 0)
-    }
-
     /// Whether the object has a page there.
     fn has_memory(&self, address: u64, stage: &Stage) -> bool {
-        let offset = self.offset_of(address) as u64;
+        let offset = self.mappings.offset_of(address) as u64;
         offset < stage.object.len().next_multiple_of(4096)
-    }
-}
-
-impl Mapping {
-    pub(super) fn holds(&self, address: u64) -> bool {
-        (self.start..self.start + self.len).contains(&address)
     }
 }
