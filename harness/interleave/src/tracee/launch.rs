@@ -1,23 +1,24 @@
 //! Starts a program under control: stopped at its first instruction, with our code and the shadow
 //! mapped, and with the filter in place.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString, c_char};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::libc::{self, sock_filter};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CloneFlags, CpuSet, clone, sched_setaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::ptrace;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
@@ -29,6 +30,9 @@ const CPU_SECONDS: u64 = 2;
 
 /// No file of a program grows beyond this many bytes.
 const FILE_CAP: u64 = 256 << 20;
+
+/// What a new process needs of a stack before it runs the program.
+const CHILD_STACK: usize = 64 << 10;
 
 /// `AT_SYSINFO_EHDR`, where a program finds the calls it can make without the kernel.
 const AT_SYSINFO_EHDR: u64 = 33;
@@ -50,25 +54,10 @@ pub(crate) struct Start<'a> {
 /// Starts a program and stops it at its first instruction.
 pub(crate) fn launch(start: Start<'_>, watchdog: &Watchdog) -> Result<Tracee, Unsupported> {
     let (memory, runtime) = runtime().map_err(|error| Unsupported::System(error.to_string()))?;
-    let mut command = Command::new(start.program);
-    command
-        .args(start.arguments)
-        .env_clear()
-        .envs(start.environment.iter().map(|(key, value)| (key, value)))
-        .stdin(Stdio::from(start.input))
-        .stdout(Stdio::from(start.output))
-        .stderr(Stdio::from(start.errors))
-        .process_group(0);
     let (descriptor, processor) = (memory.as_raw_fd(), start.processor);
-    let program = filter::program();
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes
-    // system calls and nothing else: it neither allocates nor takes a lock, and what it captures
-    // was made before.
-    unsafe { command.pre_exec(move || prepare(descriptor, processor, &program)) };
-    let child = command
-        .spawn()
+    let filter = filter::program();
+    let pid = spawn(&start, || prepare(descriptor, processor, &filter))
         .map_err(|error| Unsupported::Start(format!("{}: {error}", start.program.display())))?;
-    let pid = Pid::from_raw(child.id() as i32);
     let leash = watchdog.leash(pid)?;
     let memory_file = File::options()
         .read(true)
@@ -104,6 +93,63 @@ pub(crate) fn launch(start: Start<'_>, watchdog: &Watchdog) -> Result<Tracee, Un
     Ok(tracee)
 }
 
+/// Starts a program in a process group of its own, after `prepare` in the new process. Until it runs
+/// the program, the new process borrows our memory and we stand still: to copy what tells where our
+/// pages are takes as long as all the rest of it.
+fn spawn(start: &Start<'_>, prepare: impl Fn() -> io::Result<()>) -> io::Result<Pid> {
+    let text = |text: &OsStr| CString::new(text.as_bytes()).map_err(io::Error::from);
+    let program = text(start.program.as_os_str())?;
+    let mut words = vec![program.clone()];
+    for argument in start.arguments {
+        words.push(text(argument)?);
+    }
+    let mut variables = Vec::new();
+    for (key, value) in start.environment {
+        let pair = [key.as_bytes(), b"=", value.as_bytes()].concat();
+        variables.push(text(OsStr::from_bytes(&pair))?);
+    }
+    let pointers = |list: &[CString]| -> Vec<*const c_char> {
+        list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(&words), pointers(&variables));
+    let streams = [&start.input, &start.output, &start.errors].map(AsRawFd::as_raw_fd);
+    let failed = AtomicI32::new(0);
+    let begin = || -> io::Result<()> {
+        nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+        for (target, stream) in (0..).zip(streams) {
+            // SAFETY: dup2 takes integers. Ours are behind the three targets, so none is overwritten
+            // before it is copied.
+            nix::errno::Errno::result(unsafe { libc::dup2(stream, target) })?;
+        }
+        SigSet::empty().thread_set_mask()?;
+        // SAFETY: the default action installs no handler, so there is nothing that could run.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+        prepare()?;
+        // SAFETY: a path and two lists with a null at their ends, all of which outlive the call,
+        // since whoever owns them stands still.
+        unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+        Err(io::Error::last_os_error())
+    };
+    let child = Box::new(|| {
+        let error = begin().err().and_then(|error| error.raw_os_error());
+        failed.store(error.unwrap_or(libc::EINVAL), Relaxed);
+        127
+    });
+    let mut stack = vec![0; CHILD_STACK];
+    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+    // SAFETY: the new process shares our memory, but this thread stands still until it runs the
+    // program or ends, so that nobody else uses what the closure borrows, nor this thread's errno;
+    // and it has a stack of its own. The closure makes system calls and takes no lock.
+    let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }?;
+    match failed.load(Relaxed) {
+        0 => Ok(pid),
+        error => {
+            nix::sys::wait::waitpid(pid, None)?;
+            Err(io::Error::from_raw_os_error(error))
+        }
+    }
+}
+
 impl Tracee {
     /// Takes over a process that a traced one has forked off. It shares the code and the shadow
     /// with its parent, which does not run as long as it lives.
@@ -135,7 +181,7 @@ fn runtime() -> io::Result<(OwnedFd, MmapRaw)> {
     Ok((memory, runtime))
 }
 
-/// Runs in the child between fork and exec.
+/// Runs in the new process, before the program.
 fn prepare(descriptor: RawFd, processor: Option<usize>, program: &[sock_filter]) -> io::Result<()> {
     // Should we die before the options are set: the process dies too.
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
