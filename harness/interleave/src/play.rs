@@ -14,6 +14,17 @@ pub struct Move {
 }
 
 /// Who chooses.
+///
+/// ```
+/// /// Lets the processes take turns.
+/// struct Turns;
+///
+/// impl interleave::Player for Turns {
+///     fn choose(&mut self, step: usize, moves: &[interleave::Move]) -> Option<usize> {
+///         Some(step % moves.len())
+///     }
+/// }
+/// ```
 pub trait Player {
     /// Chooses one of the moves by its index; `None` gives up.
     fn choose(&mut self, step: usize, moves: &[Move]) -> Option<usize>;

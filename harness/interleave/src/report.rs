@@ -51,6 +51,13 @@ pub enum Verdict {
 }
 
 /// What a process waits for.
+///
+/// ```
+/// use interleave::{Verdict, Waits};
+///
+/// let both = (0..2).map(|process| Waits { process, asleep: true, offsets: vec![64] }).collect();
+/// assert_eq!(Verdict::Deadlock(both).to_string(), "a deadlock: A sleeps on +64, B sleeps on +64");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
     /// Which process.
@@ -114,6 +121,13 @@ fn told(f: &mut fmt::Formatter<'_>, what: &str, waits: &[Waits]) -> fmt::Result 
 }
 
 /// What was tried.
+///
+/// ```
+/// use interleave::Coverage;
+///
+/// let all = Coverage { schedules: 212, bound: Some(2), complete: true, ..Coverage::default() };
+/// assert!(all.to_string().starts_with("all 212 schedules with at most 2 interruptions"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// How many schedules were run.

@@ -1,4 +1,4 @@
-//! Explores real processes. Without ptrace, or on another processor, every test says so and ends.
+//! Explores real processes. On another processor nothing is explored, so there is nothing to test.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
