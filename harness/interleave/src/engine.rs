@@ -400,7 +400,8 @@ impl Engine<'_> {
         process.state = State::Ended;
         self.event(victim, Action::Killed, None);
         for (offset, value) in self.backend.orphaned(victim) {
-            self.publish(victim, offset, Bytes::of_u32(value), Ordering::SeqCst);
+            let before = self.found(offset, 4);
+            self.publish(victim, offset, before, Bytes::of_u32(value), Ordering::SeqCst);
             self.wake(Word::Shared(offset), 1, u32::MAX);
         }
     }
@@ -441,14 +442,20 @@ impl Engine<'_> {
         seen
     }
 
-    /// Makes a store visible to everybody. Whether it changed anything.
-    fn commit(&mut self, process: usize, offset: usize, bytes: Bytes) -> bool {
-        let mut before = vec![0; bytes.len()];
-        self.backend.load(offset, &mut before);
+    /// What everybody sees at `offset`.
+    fn found(&self, offset: usize, size: usize) -> Bytes {
+        let mut bytes = Bytes::zeros(size);
+        self.backend.load(offset, bytes.as_mut_slice());
+        bytes
+    }
+
+    /// Makes a store visible to everybody, who saw `before` so far. Whether it changed anything.
+    fn commit(&mut self, process: usize, offset: usize, before: Bytes, bytes: Bytes) -> bool {
         self.backend.store(offset, bytes.as_slice());
-        let changed = before != bytes.as_slice();
+        let changed = before != bytes;
         if changed {
-            for (at, (&before, &after)) in before.iter().zip(bytes.as_slice()).enumerate() {
+            let both = before.as_slice().iter().zip(bytes.as_slice());
+            for (at, (&before, &after)) in both.enumerate() {
                 self.memory ^= byte_number(offset + at, before) ^ byte_number(offset + at, after);
             }
             self.changed(process, offset, bytes.len());

@@ -132,7 +132,8 @@ impl Engine<'_> {
                 if writes {
                     for (at, piece) in left.chunks(Bytes::MOST).enumerate() {
                         let at = offset + at * Bytes::MOST;
-                        self.publish(process, at, Bytes::of(piece), Ordering::Plain);
+                        let (before, after) = (self.found(at, piece.len()), Bytes::of(piece));
+                        self.publish(process, at, before, after, Ordering::Plain);
                     }
                     self.processes[process].reads.clear();
                 }
@@ -146,12 +147,11 @@ impl Engine<'_> {
     pub(super) fn drain(&mut self, process: usize) {
         let Model::Tso(buffers) = &mut self.model else { return };
         let Some(store) = buffers[process].pop_front() else { return };
-        let mut before = Bytes::zeros(store.bytes.len());
-        self.backend.load(store.offset, before.as_mut_slice());
+        let before = self.found(store.offset, store.bytes.len());
         let span = Some((store.offset, store.bytes.len()));
         let action = Action::Drain { before, after: store.bytes, stored: store.step };
         self.event_at(process, action, span, store.site);
-        self.commit(process, store.offset, store.bytes);
+        self.commit(process, store.offset, before, store.bytes);
     }
 
     fn read(&mut self, process: usize, offset: usize, size: usize, strategy: &mut dyn Strategy) {
@@ -215,7 +215,7 @@ impl Engine<'_> {
                 weak.store(process, offset, bytes, ordering, true, step, &initial);
             }
         }
-        if self.commit(process, offset, after) {
+        if self.commit(process, offset, before, after) {
             self.processes[process].reads.clear();
         } else if self.processes[process].reads.note(site.place, offset, before) {
             self.spin(process, offset, before, site);
@@ -234,12 +234,11 @@ impl Engine<'_> {
             self.processes[process].reads.clear();
             return;
         }
-        let mut before = Bytes::zeros(bytes.len());
-        self.backend.load(offset, before.as_mut_slice());
+        let before = self.found(offset, bytes.len());
         self.event_at(process, Action::Write { before, after: bytes }, span, site);
         self.order_last(ordering);
         let ordering = ordering.unwrap_or(Ordering::Plain);
-        if self.publish(process, offset, bytes, ordering) {
+        if self.publish(process, offset, before, bytes, ordering) {
             self.processes[process].reads.clear();
         }
     }
@@ -249,6 +248,7 @@ impl Engine<'_> {
         &mut self,
         process: usize,
         offset: usize,
+        before: Bytes,
         bytes: Bytes,
         ordering: Ordering,
     ) -> bool {
@@ -257,7 +257,7 @@ impl Engine<'_> {
             let step = self.step;
             weak.store(process, offset, bytes.as_slice(), ordering, false, step, &initial);
         }
-        self.commit(process, offset, bytes)
+        self.commit(process, offset, before, bytes)
     }
 
     fn fence(&mut self, process: usize) -> Result<(), Unsupported> {

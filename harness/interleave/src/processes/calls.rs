@@ -128,6 +128,12 @@ impl Running {
             libc::SYS_ftruncate if self.is_segment(arguments[0], stage) => {
                 self.ask_object("ftruncate", Aspect::Length, true, &registers, stage)
             }
+            libc::SYS_truncate => {
+                if self.is_name(arguments[0], stage) {
+                    return self.ask_object("truncate", Aspect::Length, true, &registers, stage);
+                }
+                self.pass_on().map(Some)
+            }
             libc::SYS_fallocate if self.is_segment(arguments[0], stage) => {
                 self.ask_object("fallocate", Aspect::Length, true, &registers, stage)
             }
@@ -136,7 +142,7 @@ impl Running {
                     libc::SYS_open => (arguments[0], arguments[1]),
                     _ => (arguments[1], arguments[2]),
                 };
-                let creates = flags as i32 & libc::O_CREAT != 0;
+                let creates = flags as i32 & (libc::O_CREAT | libc::O_TRUNC) != 0;
                 if (creates || stage.name_matters) && self.is_name(path, stage) {
                     return self.ask_object("open", Aspect::Name, creates, &registers, stage);
                 }
@@ -353,8 +359,10 @@ impl Running {
         self.tracee.run(None)
     }
 
-    /// When the name was absent at the start, the object may be there by now.
+    /// A call may have changed the object's length; and when the name was absent at the start, the
+    /// object may be there by now.
     pub(super) fn object_may_be_new(&mut self, stage: &mut Stage) -> Result<(), Unsupported> {
+        stage.object.look();
         if stage.name_matters && !stage.object.is_still(&stage.path) {
             let object = Object::open(&stage.path)?;
             if !object.is_absent() {

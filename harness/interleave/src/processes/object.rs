@@ -13,6 +13,8 @@ use crate::Unsupported;
 pub(crate) struct Object {
     file: Option<File>,
     identity: (u64, u64),
+    /// Its length when we last looked. It is looked at often, and only changes by calls that we see.
+    len: u64,
 }
 
 impl Object {
@@ -20,7 +22,8 @@ impl Object {
         match File::options().read(true).write(true).open(path) {
             Ok(file) => {
                 let metadata = file.metadata().map_err(|error| failed(&error))?;
-                Ok(Object { file: Some(file), identity: (metadata.dev(), metadata.ino()) })
+                let identity = (metadata.dev(), metadata.ino());
+                Ok(Object { file: Some(file), identity, len: metadata.len() })
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Object::default()),
             Err(error) => Err(failed(&error)),
@@ -31,10 +34,14 @@ impl Object {
         self.file.is_none()
     }
 
-    /// The object's length now.
     pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Looks how long it is now.
+    pub(crate) fn look(&mut self) {
         let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
-        metadata.map_or(0, |metadata| metadata.len())
+        self.len = metadata.map_or(0, |metadata| metadata.len());
     }
 
     pub(crate) fn load(&self, offset: usize, bytes: &mut [u8]) -> usize {
@@ -72,9 +79,12 @@ impl Object {
     }
 
     /// Makes the object hold these bytes and no more.
-    pub(crate) fn restore(&self, bytes: &[u8]) -> Result<(), Unsupported> {
+    pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Unsupported> {
+        self.look();
+        let len = self.len;
         let Some(file) = &self.file else { return Ok(()) };
-        if self.len() != bytes.len() as u64 {
+        if len != bytes.len() as u64 {
+            self.len = bytes.len() as u64;
             file.set_len(bytes.len() as u64).map_err(|error| failed(&error))?;
         }
         file.write_all_at(bytes, 0).map_err(|error| failed(&error))

@@ -31,6 +31,7 @@ const CALLS: &[(i64, &str)] = &[
     (libc::SYS_newfstatat, "newfstatat"),
     (libc::SYS_statx, "statx"),
     (libc::SYS_ftruncate, "ftruncate"),
+    (libc::SYS_truncate, "truncate"),
     (libc::SYS_fallocate, "fallocate"),
     (libc::SYS_open, "open"),
     (libc::SYS_openat, "openat"),
