@@ -264,3 +264,29 @@ fn a_call_that_nobody_came_into_is_one_line() {
     assert!(text.contains("reads mutex = 1  [sem_wait, semaphore.rs:"), "{text}");
     assert!(text.contains("| sem_post(mutex)"), "{text}");
 }
+
+/// Two producers, the first of which is killed before each of its steps.
+const PRODUCERS: Scene = Scene {
+    create: Some(&["2", "--robust"]),
+    processes: &[("producer NAME --keep-open", "a\n"), ("producer NAME --keep-open", "b\n")],
+    prints: &[],
+    ..BOUNDED
+};
+
+#[test]
+fn a_producer_that_is_killed_holds_up_nobody_if_the_lock_is_robust() {
+    let report = PRODUCERS.explore(Search::Crash { victim: 0 }, Memory::Sc, 200).unwrap();
+    let told = || format!("{:?}\n{}", report.coverage, report.timeline);
+    assert_eq!(report.verdict, Verdict::Pass, "{}", told());
+    assert!(report.coverage.complete && report.coverage.crash_points.len() > 30, "{}", told());
+    let plain = Scene { create: Some(&["2"]), ..PRODUCERS };
+    let report = plain.explore(Search::Crash { victim: 0 }, Memory::Sc, 200).unwrap();
+    let text = report.timeline.to_string();
+    assert!(matches!(report.verdict, Verdict::Deadlock(_)), "{text}");
+    assert!(text.contains("B sleeps on mutex (sem_wait, semaphore.rs:"), "{text}");
+}
+
+#[test]
+fn two_producers_with_a_robust_lock() {
+    sound(&PRODUCERS);
+}
