@@ -106,8 +106,28 @@ impl Row {
 /// The widest a column gets.
 const WIDEST: usize = 60;
 
-/// Rows that only repeat the one before are counted and not shown.
+/// What is repeated more often is counted and not shown.
 const SHOWN_REPEATS: usize = 3;
+
+/// The longest loop whose rounds are counted.
+const LONGEST_LOOP: usize = 6;
+
+/// How many rows at the beginning repeat, and how often they are there: `(1, 1)` if they do not repeat
+/// more often than is shown.
+fn repetition(rows: &[&Row]) -> (usize, usize) {
+    let same = |one: &Row, other: &Row| {
+        (one.process, &one.text, &one.note, one.line)
+            == (other.process, &other.text, &other.note, other.line)
+    };
+    for period in 1..=LONGEST_LOOP.min(rows.len()) {
+        let repeats = (period..rows.len()).take_while(|&at| same(rows[at], rows[at - period]));
+        let times = 1 + repeats.count() / period;
+        if times > SHOWN_REPEATS {
+            return (period, times);
+        }
+    }
+    (1, 1)
+}
 
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,26 +154,23 @@ impl fmt::Display for Timeline {
             heading += &format!("| {:<width$} ", letter(column));
         }
         writeln!(f, "{}", heading.trim_end())?;
-        let mut repeats = 0;
-        for (at, row) in shown.iter().enumerate() {
-            let before = at.checked_sub(1).map(|before| shown[before]);
-            let same = before
-                .is_some_and(|before| before.process == row.process && before.told() == row.told());
-            repeats = if same { repeats + 1 } else { 0 };
-            let more_of_it = shown
-                .get(at + 1)
-                .is_some_and(|next| next.process == row.process && next.told() == row.told());
-            if repeats >= SHOWN_REPEATS {
-                if !more_of_it {
-                    let count = repeats + 1 - SHOWN_REPEATS;
-                    line(f, "", row.process, &format!("… {count} times more"), "")?;
+        let mut before = None;
+        let mut at = 0;
+        while at < shown.len() {
+            let (period, times) = repetition(&shown[at..]);
+            let told = period * if times > SHOWN_REPEATS { SHOWN_REPEATS } else { times };
+            for row in &shown[at..at + told] {
+                if before.is_some_and(|before| before != row.process) {
+                    line(f, "", usize::MAX, "", "")?;
                 }
-                continue;
+                line(f, &row.step.to_string(), row.process, &row.told(), &row.note)?;
+                before = Some(row.process);
             }
-            if before.is_some_and(|before| before.process != row.process) {
-                line(f, "", usize::MAX, "", "")?;
+            if times > SHOWN_REPEATS {
+                let more = format!("… {} times more", times - SHOWN_REPEATS);
+                line(f, "", shown[at].process, &more, "")?;
             }
-            line(f, &row.step.to_string(), row.process, &row.told(), &row.note)?;
+            at += period * times;
         }
         for remark in &self.remarks {
             writeln!(f, "{remark}")?;
@@ -264,9 +281,12 @@ mod tests {
         let mut rows = vec![row(0, 0, "reads x = 0"), row(1, 1, "writes x: 0 -> 1")];
         rows.extend((2..9).map(|step| row(step, 0, "reads x = 1")));
         rows[1].note = "look".to_owned();
+        let round = |step| [row(step, 1, "reads y = 0"), row(step + 1, 1, "gives way")];
+        rows.extend((10..50).step_by(2).flat_map(round));
         let timeline = Timeline { processes: 2, rows, remarks: vec!["so.".to_owned()] };
         let text = timeline.to_string();
         assert!(text.contains("… 4 times more"), "{text}");
+        assert!(text.contains("… 17 times more") && text.lines().count() < 20, "{text}");
         assert!(text.contains("<-- look") && text.ends_with("so.\n"), "{text}");
     }
 

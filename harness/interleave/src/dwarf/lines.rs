@@ -14,7 +14,7 @@ use super::kept::Kept;
 /// What stands at one place of the code.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frames {
-    /// The innermost line that is not of the standard library.
+    /// The innermost line that is the program's own.
     pub(crate) user: Option<Line>,
     /// The innermost line in `core/src/sync/atomic.rs`.
     pub(crate) atomic_line: Option<u32>,
@@ -132,13 +132,12 @@ impl Lines {
             while let Ok(Some(frame)) = frames.next() {
                 let Some(location) = frame.location else { continue };
                 let (file, line) = (location.file.unwrap_or(""), location.line.unwrap_or(0));
-                let of_std = file.contains("/rustc/") || file.contains("/rustlib/");
                 if line == 0 {
                     continue;
                 }
                 if file.ends_with("core/src/sync/atomic.rs") {
                     found.atomic_line.get_or_insert(line);
-                } else if !of_std && found.user.is_none() {
+                } else if !is_of_others(file) && found.user.is_none() {
                     let function = frame.function.as_ref().and_then(|name| name.demangle().ok());
                     found.user = Some(Line {
                         file: file.to_owned(),
@@ -174,6 +173,11 @@ impl Lines {
     }
 }
 
+/// Whether a source file is the standard library's or a dependency's.
+fn is_of_others(path: &str) -> bool {
+    ["/rustc/", "/rustlib/", "/registry/"].iter().any(|part| path.contains(part))
+}
+
 /// The compiler, and the program's own source files.
 fn compilation(file: &object::File<'_>) -> (Option<String>, Vec<PathBuf>) {
     let load = |id: gimli::SectionId| super::fields::section(file, id);
@@ -197,10 +201,7 @@ fn compilation(file: &object::File<'_>) -> (Option<String>, Vec<PathBuf>) {
             compiler.get_or_insert_with(|| producer[at..].to_owned());
         }
         let folder = text(gimli::DW_AT_comp_dir).unwrap_or_default();
-        let of_others = |path: &str| {
-            ["/rustc/", "/rustlib/", "/registry/"].iter().any(|part| path.contains(part))
-        };
-        if of_others(&folder) {
+        if is_of_others(&folder) {
             continue;
         }
         let Some(program) = &unit.line_program else { continue };
@@ -212,7 +213,7 @@ fn compilation(file: &object::File<'_>) -> (Option<String>, Vec<PathBuf>) {
             let directory = file.directory(program.header()).and_then(part).unwrap_or_default();
             let Some(name) = part(file.path_name()) else { continue };
             let path = Path::new(&folder).join(directory).join(name);
-            if !of_others(&path.to_string_lossy()) && !sources.contains(&path) {
+            if !is_of_others(&path.to_string_lossy()) && !sources.contains(&path) {
                 sources.push(path);
             }
         }

@@ -56,9 +56,10 @@ impl Reads {
         })
     }
 
-    /// What was read, in order.
+    /// What was read again and again, in order.
     pub(super) fn offsets(&self) -> Vec<usize> {
-        let mut offsets: Vec<usize> = self.seen.keys().map(|&(_, offset)| offset).collect();
+        let often = self.seen.iter().filter(|(_, (_, count))| *count > 1);
+        let mut offsets: Vec<usize> = often.map(|(&(_, offset), _)| offset).collect();
         offsets.sort_unstable();
         offsets.dedup();
         offsets

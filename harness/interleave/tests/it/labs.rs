@@ -290,3 +290,15 @@ fn a_producer_that_is_killed_holds_up_nobody_if_the_lock_is_robust() {
 fn two_producers_with_a_robust_lock() {
     sound(&PRODUCERS);
 }
+
+#[test]
+fn a_consumer_that_polls_for_the_dead_gets_nowhere_and_is_told_so() {
+    let scene = Scene { prints: &[], ..UNBOUNDED };
+    let report = scene.explore(Search::Crash { victim: 0 }, Memory::Sc, 200).unwrap();
+    let text = report.timeline.to_string();
+    assert!(matches!(report.verdict, Verdict::Livelock(_)), "{text}");
+    assert!(text.contains("B looks again and again at prefix.state, tail (segment.rs:"), "{text}");
+    assert!(text.contains(" times more") && text.lines().count() < 100, "{text}");
+    let report = scene.explore(Search::Crash { victim: 1 }, Memory::Sc, 200).unwrap();
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.timeline);
+}
