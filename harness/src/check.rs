@@ -51,13 +51,16 @@ pub fn judge(
     };
     let mut records: Vec<StepRecord> = Vec::new();
     for step in lab.steps.iter().filter(|step| wanted(step)) {
-        let unmet = step.needs.iter().find(|need| {
-            records.iter().any(|record| record.id == **need && record.status != Status::Passed)
+        let unmet = step.needs.iter().find_map(|need| {
+            records.iter().find(|record| record.id == *need && record.status != Status::Passed)
         });
         let mut done: Vec<CheckRecord> = Vec::new();
         for check in table.iter().filter(|check| check.step == step.id) {
             let because = match unmet {
-                Some(need) => Some(Because::Step(need.clone())),
+                Some(need) if need.status == Status::NotStarted => {
+                    Some(Because::Unwritten(need.id.clone()))
+                }
+                Some(need) => Some(Because::Step(need.id.clone())),
                 None => {
                     done.iter().find(|d| d.stops_the_step()).map(|d| Because::Check(d.id.clone()))
                 }

@@ -116,7 +116,7 @@ pub enum Status {
     Passed,
     /// It does not hold.
     Failed,
-    /// A `todo!` of the starter was reached.
+    /// A `todo!` of the starter was reached, or stands in a step that this one needs.
     NotStarted,
     /// Something it needs does not hold.
     Skipped,
@@ -147,6 +147,8 @@ pub struct DiagnosisRecord {
 
 /// Why a check is skipped.
 pub enum Because {
+    /// A step it needs is not written yet, so neither is this one.
+    Unwritten(String),
     /// A step it needs has not passed.
     Step(String),
     /// An earlier check of its step has not passed.
@@ -273,11 +275,12 @@ impl CheckRecord {
 
     /// The record of a check that was not run.
     pub fn skipped(check: &Check, because: Because) -> CheckRecord {
-        let why = match because {
-            Because::Step(step) => format!("needs the step {step}"),
-            Because::Check(check) => format!("comes after {check}"),
+        let (status, why) = match because {
+            Because::Unwritten(step) => (Status::NotStarted, format!("after the step {step}")),
+            Because::Step(step) => (Status::Skipped, format!("needs the step {step}")),
+            Because::Check(check) => (Status::Skipped, format!("comes after {check}")),
         };
-        CheckRecord { why: Some(why), ..CheckRecord::of(check) }
+        CheckRecord { status, why: Some(why), ..CheckRecord::of(check) }
     }
 
     /// Whether the rest of its step would only show consequences.
