@@ -1,5 +1,6 @@
 //! What a check is run with: the student's program, the peer's, and the words of the lab.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -24,6 +25,8 @@ pub struct Bench {
     pub deadline: Duration,
     /// The program's memory orderings.
     pub orderings: Lazy,
+    /// What was handed in, by path; nothing where it was a program.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// A check that passes whatever it sees: how the corpus is shown to notice a blunt check.
     pub blunt: Option<String>,
 }

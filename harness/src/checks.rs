@@ -7,6 +7,7 @@ mod bounded_buffer;
 mod common;
 mod race_condition;
 mod raw_segment;
+mod schedules;
 mod unbounded_buffer;
 
 /// The checks of the lab with this id, in the order of its steps and of causes.

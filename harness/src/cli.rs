@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::exploration::Model;
+
 const AFTER: &str = "Exit codes: 0 all passed, 1 something failed, 2 wrong usage, 3 the grader or the machine failed.\n\
                      Without a command: where you are and what comes next.";
 
@@ -25,6 +27,10 @@ pub enum Command {
     Check(Check),
     /// Run a lab's programs live, side by side, without judging
     Run(Run),
+    /// Run a lab's programs under every schedule, and show the first that goes wrong
+    Trace(Trace),
+    /// Run one schedule again, exactly
+    Replay(Replay),
     /// Show the next hint for a step
     Hint(Hint),
     /// Explain a diagnosis at length
@@ -82,6 +88,9 @@ pub enum Command {
     /// Plays the grader's own partner of a student's program.
     #[command(name = "__peer", hide = true)]
     Peer,
+    /// Explores one piece, asked on standard input.
+    #[command(name = "__explore", hide = true)]
+    Explore,
 }
 
 /// Whose program is meant.
@@ -171,6 +180,56 @@ pub struct Verify {
     /// Let one check, as LAB/CHECK, pass whatever it sees: the corpus must notice
     #[arg(long, value_name = "LAB/CHECK")]
     pub blunt: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trace`.
+#[derive(Args, Debug)]
+pub struct Trace {
+    /// The lab
+    pub lab: String,
+    /// Whose work
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Which piece is played; all of the lab's when none is named
+    #[arg(long, value_name = "PIECE")]
+    pub piece: Option<String>,
+    /// Decide yourself, step by step, who goes next
+    #[arg(long, conflicts_with_all = ["bound", "pct", "walk", "deaths", "json"])]
+    pub play: bool,
+    /// By which rules memory behaves
+    #[arg(long, value_enum, default_value_t = Model::Sc)]
+    pub model: Model,
+    /// All schedules with at most this many interruptions
+    #[arg(long, value_name = "N", conflicts_with_all = ["pct", "walk", "deaths"])]
+    pub bound: Option<usize>,
+    /// Schedules by random priorities, from this seed
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["walk", "deaths"])]
+    pub pct: Option<u64>,
+    /// Schedules by chance, from this seed
+    #[arg(long, value_name = "SEED", conflicts_with = "deaths")]
+    pub walk: Option<u64>,
+    /// Kill this process (A, B, …) before each of its steps
+    #[arg(long, value_name = "PROCESS")]
+    pub deaths: Option<char>,
+    /// The most schedules of a piece
+    #[arg(long, value_name = "N", default_value_t = crate::exploration::SCHEDULES)]
+    pub schedules: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `replay`.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// Which run, as a report tells it: `race-condition/racy:2B`
+    pub run: String,
+    /// Whose work
+    #[command(flatten)]
+    pub whose: Whose,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -22,6 +22,7 @@ mod reset;
 mod run;
 mod solution;
 mod status;
+mod trace;
 mod verify;
 
 /// What a command ends in.
@@ -36,6 +37,10 @@ pub fn run(cli: Cli) -> Done {
     match cli.command {
         Some(Command::Peer) => {
             crate::peer::worker_main();
+            Ok(ExitCode::Passed)
+        }
+        Some(Command::Explore) => {
+            crate::exploration::tracer_main();
             Ok(ExitCode::Passed)
         }
         Some(Command::Completions { shell }) => {
@@ -53,6 +58,8 @@ pub fn run(cli: Cli) -> Done {
         Some(Command::Check(arguments)) => check::check(&course()?, &arguments),
         Some(Command::Run(arguments)) => run::run(&course()?, &arguments),
         Some(Command::Verify(arguments)) => verify::verify(&course()?, &arguments),
+        Some(Command::Trace(arguments)) => trace::trace(&course()?, &arguments),
+        Some(Command::Replay(arguments)) => trace::replay(&course()?, &arguments),
         Some(Command::Hint(arguments)) => hint::hint(&course()?, &arguments),
         Some(Command::List { json }) => list::list(&course()?, json),
         Some(Command::Reset { lab, yes }) => reset::reset(&course()?, &lab, yes),

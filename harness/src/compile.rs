@@ -61,13 +61,13 @@ impl Workshop {
         let name = match origin {
             Origin::Workspace => "workspace".to_owned(),
             Origin::Solution => "solution".to_owned(),
-            Origin::Folder(_) => {
+            Origin::Folder(_) | Origin::Change(_) => {
                 let number = FOLDERS.fetch_add(1, Relaxed);
                 format!("folder-{}-{number}", std::process::id())
             }
         };
         let folder = course.build_folder().join(&name);
-        let fleeting = matches!(origin, Origin::Folder(_));
+        let fleeting = matches!(origin, Origin::Folder(_) | Origin::Change(_));
         // What is ours alone needs no lock.
         let lock = if fleeting { None } else { Some(lock(&course.build_folder(), &name, &tell)?) };
         if fleeting {

@@ -55,11 +55,22 @@ pub struct Diagnosis {
     pub seen: String,
     /// Where it happened, when known: `src/segment.rs:41`.
     pub place: Option<String>,
+    /// The run in which it happened, told line by line.
+    pub trace: Option<String>,
+    /// The piece and the schedule that show it again.
+    pub replay: Option<String>,
 }
 
 /// Begins a diagnosis. The code must be in the catalogue, which a test proves for every one used.
 pub fn fail(code: &'static str) -> Diagnosis {
-    Diagnosis { code, expected: String::new(), seen: String::new(), place: None }
+    Diagnosis {
+        code,
+        expected: String::new(),
+        seen: String::new(),
+        place: None,
+        trace: None,
+        replay: None,
+    }
 }
 
 impl Diagnosis {
@@ -72,6 +83,13 @@ impl Diagnosis {
     /// Says what was seen.
     pub fn seen(mut self, text: impl Into<String>) -> Diagnosis {
         self.seen = text.into();
+        self
+    }
+
+    /// Tells the run in which it happened, and what shows it again.
+    pub fn with_trace(mut self, trace: String, replay: Option<String>) -> Diagnosis {
+        self.trace = Some(trace);
+        self.replay = replay;
         self
     }
 

@@ -1,5 +1,6 @@
 //! Grades one submission for one lab: collect, build, judge, record.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -60,7 +61,7 @@ impl Order<'_> {
                 if checks::read_orderings(&self.lab.id) {
                     orderings.begin();
                 }
-                let bench = self.bench(program, orderings);
+                let bench = self.bench(program, orderings, submission.files.clone());
                 Ok(self.judge(&bench, submission.record(), start, tell))
             }
         }
@@ -82,18 +83,24 @@ impl Order<'_> {
             .with_context(|| format!("cannot read {}", program.display()))?;
         let submission =
             SubmissionRecord { id: name_of(&program), sha256: to_hex(&Sha256::digest(bytes)) };
-        let bench = self.bench(program, Lazy::default());
+        let bench = self.bench(program, Lazy::default(), BTreeMap::new());
         Ok(self.judge(&bench, submission, Instant::now(), tell))
     }
 
     /// What the checks are run with.
-    pub fn bench(&self, program: PathBuf, orderings: Lazy) -> Bench {
+    pub fn bench(
+        &self,
+        program: PathBuf,
+        orderings: Lazy,
+        files: BTreeMap<PathBuf, Vec<u8>>,
+    ) -> Bench {
         Bench {
             program,
             peer_program: self.harness.clone(),
             words: checks::words(&self.lab.id),
             deadline: DEADLINE,
             orderings,
+            files,
             blunt: self.blunt.map(str::to_owned),
         }
     }

@@ -10,6 +10,7 @@ pub mod compile;
 pub mod course;
 pub mod diagnosis;
 pub mod exit_code;
+pub mod exploration;
 pub mod grading;
 pub mod indivisible;
 pub mod machine;

@@ -139,6 +139,12 @@ pub struct DiagnosisRecord {
     pub seen: String,
     /// Where it happened, when known.
     pub place: Option<String>,
+    /// The run in which it happened, told line by line, where a schedule was found.
+    #[serde(default)]
+    pub trace: Option<String>,
+    /// The word after `cargo lab replay` that shows it again.
+    #[serde(default)]
+    pub replay: Option<String>,
     /// What usually causes it.
     pub likely: String,
     /// Where to read.
@@ -312,6 +318,8 @@ impl DiagnosisRecord {
             expected: diagnosis.expected,
             seen: diagnosis.seen,
             place: diagnosis.place,
+            trace: diagnosis.trace,
+            replay: diagnosis.replay,
             likely: text(|entry| &entry.likely),
             docs: text(|entry| &entry.docs),
         }

@@ -29,6 +29,8 @@ pub enum Origin {
     Solution,
     /// A folder somewhere else: the files of one lab, or a folder a lab.
     Folder(PathBuf),
+    /// A folder with some files of one lab; the others are the reference's.
+    Change(PathBuf),
 }
 
 /// The files of one lab, read whole.
@@ -52,12 +54,15 @@ impl Submission {
             Origin::Workspace => ("workspace".to_owned(), course.lab_folder(lab)),
             Origin::Solution => ("solution".to_owned(), course.solution_folder(lab)),
             Origin::Folder(folder) => (name_of(folder), handed_in(course, lab, folder)?),
+            Origin::Change(folder) => (name_of(folder), handed_in(course, lab, folder)?),
         };
         let mut files = BTreeMap::new();
         for path in &lab.student_files {
-            files.insert(path.clone(), read(&folder, path)?);
+            let changed = !matches!(origin, Origin::Change(_)) || folder.join(path).exists();
+            let from = if changed { &folder } else { &course.solution_folder(lab) };
+            files.insert(path.clone(), read(from, path)?);
         }
-        if let Origin::Folder(_) = origin {
+        if let Origin::Folder(_) | Origin::Change(_) = origin {
             refuse_strangers(course, lab, &folder)?;
         }
         Ok(Submission { id, files })

@@ -196,7 +196,8 @@ impl Plan<'_> {
         };
         let origin = match case.kind {
             Kind::Solution => Origin::Solution,
-            _ => Origin::Folder(case.folder.clone()),
+            Kind::Starter => Origin::Folder(case.folder.clone()),
+            Kind::Wrong(_) | Kind::Right => Origin::Change(case.folder.clone()),
         };
         let submission = Submission::collect(self.course, case.lab, &origin)?;
         // A workshop of its own also for the solution: nothing of an earlier day is in it.
@@ -213,8 +214,8 @@ impl Plan<'_> {
                 finding.unexpected.push(format!("does not compile: {first}"));
             }
             Built::Program(program) => {
-                let bench =
-                    order.bench(program, Lazy::new(workshop.orderings(case.lab, &submission)));
+                let orderings = Lazy::new(workshop.orderings(case.lab, &submission));
+                let bench = order.bench(program, orderings, submission.files.clone());
                 for _ in 0..self.repeat {
                     let record = order.judge(&bench, submission.record(), Instant::now(), |_| {});
                     finding.unexpected.extend(unexpected(case, &record));

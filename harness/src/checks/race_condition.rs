@@ -10,6 +10,8 @@ mod atomic;
 mod locked;
 mod racy;
 mod record;
+mod schedule;
+mod schedules;
 mod sell;
 mod shards;
 mod stage;
@@ -59,6 +61,24 @@ pub(super) const CHECKS: &[Check] = &[
         run: record::torn_by_the_reader,
     },
     Check {
+        step: "schedule",
+        id: "two-schedules",
+        title: "both strings are schedules",
+        run: schedule::are_schedules,
+    },
+    Check {
+        step: "schedule",
+        id: "update-lost-by-schedule",
+        title: "under the first, an addition is lost",
+        run: schedule::loses_an_update,
+    },
+    Check {
+        step: "schedule",
+        id: "record-torn-by-schedule",
+        title: "under the second, the record is torn",
+        run: schedule::tears_the_record,
+    },
+    Check {
         step: "mutex",
         id: "mutex-adds-one",
         title: "alone, each operation adds one and gives the lock back",
@@ -75,6 +95,12 @@ pub(super) const CHECKS: &[Check] = &[
         id: "read-is-inside",
         title: "the read comes after the lock is taken",
         run: locked::read_is_inside,
+    },
+    Check {
+        step: "mutex",
+        id: "every-mutex-schedule",
+        title: "two workers lose nothing under any schedule",
+        run: schedules::mutex,
     },
     Check {
         step: "mutex",
@@ -108,6 +134,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "whole-record",
+        id: "every-record-schedule",
+        title: "the record is whole under every schedule",
+        run: schedules::record,
+    },
+    Check {
+        step: "whole-record",
         id: "record-crowd",
         title: "two writers and two readers at once never tear the record",
         run: record::crowd,
@@ -129,6 +161,12 @@ pub(super) const CHECKS: &[Check] = &[
         id: "one-operation",
         title: "the addition is one operation",
         run: atomic::is_one_operation,
+    },
+    Check {
+        step: "atomic",
+        id: "every-atomic-schedule",
+        title: "two workers lose nothing under any schedule",
+        run: schedules::atomic,
     },
     Check {
         step: "atomic",
@@ -168,6 +206,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "check-then-act",
+        id: "every-sale-schedule",
+        title: "every piece is sold once under every schedule",
+        run: schedules::sell,
+    },
+    Check {
+        step: "check-then-act",
         id: "sell-crowd",
         title: "four customers at once get every piece, once",
         run: sell::crowd,
@@ -195,6 +239,12 @@ pub(super) const CHECKS: &[Check] = &[
         id: "totals",
         title: "`total` prints every word and the sum of the shards",
         run: shards::totals,
+    },
+    Check {
+        step: "shards",
+        id: "every-shard-schedule",
+        title: "two workers fill their shards under every schedule",
+        run: schedules::shards,
     },
     Check {
         step: "shards",

@@ -13,6 +13,7 @@ mod create;
 mod life;
 mod limits;
 mod reading;
+mod schedules;
 mod strings;
 mod waiting;
 
@@ -49,6 +50,12 @@ pub(super) const CHECKS: &[Check] = &[
         "a `create` that fails leaves no name",
         create::leaves_nothing_when_it_fails,
     ),
+    check(
+        "hand-over",
+        "create-killed",
+        "wherever a creator is killed, what says READY is complete",
+        schedules::create_killed,
+    ),
     check("hand-over", "ready-released", "READY is stored with Release", create::releases_ready),
     check(
         "waiting",
@@ -64,6 +71,12 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     check("waiting", "never-made", "without a name it gives up with 11", waiting::never_made),
     check("waiting", "never-ready", "without READY it gives up with 14", waiting::never_ready),
+    check(
+        "waiting",
+        "every-hand-over",
+        "a consumer that is already there takes over under every schedule",
+        schedules::hand_over,
+    ),
     check("waiting", "ready-acquired", "the state is read with Acquire", waiting::acquires_ready),
     check(
         "read-only",
@@ -125,6 +138,12 @@ pub(super) const CHECKS: &[Check] = &[
         "through-the-mapping",
         "strings are stored through the mapping",
         strings::stores_through_the_mapping,
+    ),
+    check(
+        "strings",
+        "one-string",
+        "a string goes across whole under every schedule",
+        schedules::one_string,
     ),
     check(
         "strings",

@@ -10,6 +10,7 @@ mod publication;
 mod push;
 mod refusal;
 mod restart;
+mod schedules;
 mod stage;
 mod waiting;
 
@@ -65,9 +66,21 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "growth",
+        id: "growing-killed",
+        title: "wherever a producer dies while it grows the object, what tail counts is there",
+        run: schedules::growing,
+    },
+    Check {
+        step: "growth",
         id: "three-thousand",
         title: "three thousand messages fit at full speed",
         run: growth::three_thousand,
+    },
+    Check {
+        step: "publication",
+        id: "producer-killed",
+        title: "wherever a producer dies, what tail counts is there",
+        run: schedules::publication,
     },
     Check {
         step: "publication",
@@ -149,6 +162,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "restart",
+        id: "taken-over",
+        title: "wherever a producer dies, another completes the stream",
+        run: schedules::replaced,
+    },
+    Check {
+        step: "restart",
         id: "both",
         title: "both are replaced in turns, and every message comes out once",
         run: restart::both,
@@ -188,6 +207,12 @@ pub(super) const CHECKS: &[Check] = &[
         id: "last-message",
         title: "a last message right before the end is not lost",
         run: end::last_message,
+    },
+    Check {
+        step: "end",
+        id: "every-end",
+        title: "the last message and the end arrive under every schedule",
+        run: schedules::stream,
     },
     Check {
         step: "end",

@@ -96,6 +96,7 @@ fn play(lab: &Lab, program: &Path, text: &[u8]) -> Done {
         words: checks::words(&lab.id),
         deadline: DEADLINE,
         orderings: Lazy::default(),
+        files: std::collections::BTreeMap::new(),
         blunt: None,
     };
     let mut scene = Scene::new(&bench).broken()?;

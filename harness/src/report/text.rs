@@ -117,6 +117,19 @@ fn failure(
     field(out, "read", &step.docs);
     field(out, "more", &paint(COMMAND, &format!("cargo lab explain {}", diagnosis.code)));
     field(out, "again", &paint(COMMAND, &format!("{again} --step {}", step.id)));
+    if let Some(trace) = &diagnosis.trace {
+        let _ = writeln!(out);
+        for line in trace.trim_end().lines() {
+            let _ = writeln!(out, "        {line}");
+        }
+        let _ = writeln!(out);
+    }
+    if let Some(run) = &diagnosis.replay {
+        // The options that name the same program stand behind the lab's name.
+        let whose = again.split_once(" check ").and_then(|(_, rest)| rest.split_once(" --"));
+        let whose = whose.map_or(String::new(), |(_, options)| format!(" --{options}"));
+        field(out, "replay", &paint(COMMAND, &format!("cargo lab replay {run}{whose}")));
+    }
 }
 
 fn line(out: &mut String, label: &str, text: &str) {

@@ -12,11 +12,10 @@ use crate::lab::{LABS, command, copy_of_the_course, finish, lab, root};
 fn submission() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
-    fs::copy(
-        root().join("harness/starters/race-condition/src/counter.rs"),
-        folder.path().join("src/counter.rs"),
-    )
-    .unwrap();
+    let starter = root().join("harness/starters/race-condition");
+    for file in ["src/counter.rs", "schedules.toml"] {
+        fs::copy(starter.join(file), folder.path().join(file)).unwrap();
+    }
     folder
 }
 

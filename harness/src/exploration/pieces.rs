@@ -1,0 +1,194 @@
+//! The small scenes whose every schedule is run: few processes, few messages.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use interleave::{Ending, Exit, letter};
+
+use super::Way;
+use crate::cleanup;
+use crate::peer::{Asked, Peer};
+
+mod bounded_buffer;
+mod race_condition;
+mod raw_segment;
+mod unbounded_buffer;
+
+/// How long a process that takes over may need.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Stands for the segment's name among the words of a program.
+const NAME: &str = "{name}";
+
+/// One scene.
+pub struct Piece {
+    /// The lab it is of.
+    pub lab: &'static str,
+    /// Its word on the command line.
+    pub id: &'static str,
+    /// What is played, as a clause.
+    pub title: &'static str,
+    /// Makes the segment; nothing where the programs make it themselves.
+    segment: Option<fn(&mut Peer, &str) -> Asked>,
+    /// The words and the input of each process; the first is A.
+    programs: &'static [(&'static [&'static str], &'static str)],
+    /// Whom the search kills; nobody where it looks for interruptions.
+    victim: Option<usize>,
+    /// Judges what a run has left when every process has ended.
+    judge: fn(&Left<'_>) -> Judged,
+    /// Structures of the source that lie in the segment, with their offsets.
+    layout: &'static [(&'static str, usize)],
+    /// Whether the program is wrong on purpose, so that some schedule must show it.
+    pub wrong_on_purpose: bool,
+}
+
+/// What a run has left, and with what to go on from there.
+pub(super) struct Left<'a> {
+    /// What the processes and the segment came to.
+    ending: &'a Ending,
+    /// The student's program.
+    program: &'a Path,
+    /// The segment's name.
+    name: &'a str,
+    /// Who was killed.
+    victim: Option<usize>,
+}
+
+/// Nothing, or the code of a diagnosis and what was seen, as a clause.
+pub(super) type Judged = Result<(), (&'static str, String)>;
+
+impl Piece {
+    /// The search it is made for: all schedules with at most two interruptions, or a death before
+    /// each step.
+    pub fn way(&self) -> Way {
+        self.victim.map_or(Way::Bounded(2), Way::Deaths)
+    }
+
+    pub(super) fn segment(&self) -> Option<fn(&mut Peer, &str) -> Asked> {
+        self.segment
+    }
+
+    pub(super) fn programs(&self, program: &Path, name: &str) -> Vec<interleave::Program> {
+        let started = |(words, input): &(&[&str], &str)| {
+            let mut started = interleave::Program::new(program).input(*input);
+            for &word in *words {
+                started = started.argument(if word == NAME { name } else { word });
+            }
+            // The mark by which they are found if we are interrupted.
+            started.variable(cleanup::MARKER, name).variable("RUST_BACKTRACE", "0")
+        };
+        self.programs.iter().map(started).collect()
+    }
+
+    pub(super) fn layout(&self) -> &'static [(&'static str, usize)] {
+        self.layout
+    }
+
+    pub(super) fn judge(&self, left: &Left<'_>) -> Judged {
+        (self.judge)(left)
+    }
+}
+
+/// The piece of this lab with this id.
+pub fn find(lab: &str, id: &str) -> Option<&'static Piece> {
+    of(lab).iter().find(|piece| piece.id == id)
+}
+
+/// The pieces of a lab, in the order of its steps.
+pub fn of(lab: &str) -> &'static [Piece] {
+    match lab {
+        "raw-segment" => raw_segment::PIECES,
+        "unbounded-buffer" => unbounded_buffer::PIECES,
+        "bounded-buffer" => bounded_buffer::PIECES,
+        "race-condition" => race_condition::PIECES,
+        _ => &[],
+    }
+}
+
+impl<'a> Left<'a> {
+    pub(super) fn new(
+        ending: &'a Ending,
+        program: &'a Path,
+        name: &'a str,
+        victim: Option<usize>,
+    ) -> Left<'a> {
+        Left { ending, program, name, victim }
+    }
+
+    /// Every process that was not killed ends with 0.
+    fn all_end_well(&self) -> Judged {
+        for (index, exit) in self.ending.exits.iter().enumerate() {
+            let fine = matches!(exit, Some(Exit::Code(0))) || self.victim == Some(index);
+            let told = || format!("{} does not end with 0", letter(index));
+            require(fine, "dies-under-a-schedule", told)?;
+        }
+        Ok(())
+    }
+
+    /// What a process has written to standard output.
+    fn output(&self, process: usize) -> &[u8] {
+        self.ending.outputs.get(process).map_or(&[], Vec::as_slice)
+    }
+
+    /// All bytes of the segment; nothing if nobody has its name.
+    fn bytes(&self) -> &[u8] {
+        self.ending.bytes.as_deref().unwrap_or(&[])
+    }
+
+    /// The little-endian word of eight bytes at `offset`; 0 where the segment has none.
+    fn word(&self, offset: u64) -> u64 {
+        let bytes = self.bytes().get(offset as usize..offset as usize + 8);
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+    }
+
+    /// The little-endian word of four bytes at `offset`; 0 where the segment has none.
+    fn half(&self, offset: u64) -> u32 {
+        let bytes = self.bytes().get(offset as usize..offset as usize + 4);
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+    }
+
+    /// What the segment holds by now, after somebody has taken over.
+    fn bytes_now(&self) -> Vec<u8> {
+        let path = Path::new(cleanup::SHM_DIR).join(self.name.trim_start_matches('/'));
+        std::fs::read(path).unwrap_or_default()
+    }
+
+    /// Runs the program once more, freely, on what is left: the one that takes over from a process
+    /// that was killed. Returns its exit code; none when it does not end.
+    fn take_over(&self, words: &[&str], input: &[u8]) -> Option<i32> {
+        let mut child = Command::new(self.program)
+            .args(words)
+            .env(cleanup::MARKER, self.name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            let _ = stdin.write_all(input);
+        }
+        let begin = Instant::now();
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return status.code(),
+                Ok(None) if begin.elapsed() < PATIENCE => sleep(Duration::from_millis(1)),
+                _ => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn require(holds: bool, code: &'static str, seen: impl FnOnce() -> String) -> Judged {
+    if holds { Ok(()) } else { Err((code, seen())) }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).escape_debug().to_string()
+}

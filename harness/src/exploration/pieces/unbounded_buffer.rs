@@ -1,0 +1,132 @@
+//! The pieces of the lab unbounded-buffer: publication, growth, the end, and a death anywhere.
+
+use super::{Judged, Left, NAME, Piece, require, shown};
+use crate::peer::{Asked, Peer, log};
+
+pub(super) const PIECES: &[Piece] = &[
+    Piece {
+        lab: "unbounded-buffer",
+        id: "publication",
+        title: "a producer that is killed before each of its steps, and what it has published",
+        segment: Some(log::create),
+        programs: &[(&["producer", NAME, "--keep-open"], TWO)],
+        victim: Some(0),
+        judge: published_is_whole,
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+    Piece {
+        lab: "unbounded-buffer",
+        id: "growing",
+        title: "a producer that must grow the object, killed before each of its steps",
+        segment: Some(full_page),
+        programs: &[(&["producer", NAME, "--keep-open"], TWO)],
+        victim: Some(0),
+        judge: published_is_whole,
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+    Piece {
+        lab: "unbounded-buffer",
+        id: "replaced",
+        title: "a producer that is killed before each of its steps, and one that takes over",
+        segment: Some(log::create),
+        programs: &[(&["producer", NAME, "--keep-open"], TWO)],
+        victim: Some(0),
+        judge: is_replaced,
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+    Piece {
+        lab: "unbounded-buffer",
+        id: "stream",
+        title: "a message, then the end, and a consumer that waits for both",
+        segment: Some(log::create),
+        programs: &[(&["producer", NAME], "one\n"), (&["consumer", NAME], "")],
+        victim: None,
+        judge: |left| arrives(left, b"one\n"),
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+    Piece {
+        lab: "unbounded-buffer",
+        id: "growing-stream",
+        title: "a message for which the object must grow, and a consumer that maps again",
+        segment: Some(full_page),
+        programs: &[(&["producer", NAME], "one\n"), (&["consumer", NAME], "")],
+        victim: None,
+        judge: |left| arrives(left, b"one\n"),
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+];
+
+const LAYOUT: &[(&str, usize)] = &[("Layout", 0)];
+
+const TWO: &str = "a\nbc\n";
+
+/// A log of one page whose slots are all used and consumed.
+fn full_page(peer: &mut Peer, name: &str) -> Asked {
+    log::create(peer, name)?;
+    let used = (log::FIRST_LEN - log::SLOTS) / log::SLOT;
+    for _ in 0..used {
+        log::push(peer, b"old\n")?;
+    }
+    peer.put64(log::HEAD, used)
+}
+
+/// Wherever the producer dies: what tail counts is there, whole.
+fn published_is_whole(left: &Left<'_>) -> Judged {
+    let seen = messages(left.bytes());
+    require(two().starts_with(&seen), "published-too-early", || {
+        format!("killed there, it has published {}", listed(&seen))
+    })
+}
+
+/// Wherever the producer dies: one that is given the messages not yet published completes the
+/// stream.
+fn is_replaced(left: &Left<'_>) -> Judged {
+    let published = messages(left.bytes()).len();
+    let rest: String = TWO.split_inclusive('\n').skip(published).collect();
+    let code = left.take_over(&["producer", left.name, "--keep-open"], rest.as_bytes());
+    require(code == Some(0), "gives-up-after-a-death", || match code {
+        Some(code) => format!("the producer that takes over ends with {code}"),
+        None => "the producer that takes over does not end".to_owned(),
+    })?;
+    let seen = messages(&left.bytes_now());
+    require(seen == two(), "loses-messages", || {
+        format!("{} should be in the log, and {} is", listed(&two()), listed(&seen))
+    })
+}
+
+/// The messages that are published and not consumed; at most four.
+fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let word = |at: u64| {
+        let bytes = bytes.get(at as usize..at as usize + 8);
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+    };
+    let read = |index: u64| {
+        let at = log::slot(index);
+        let end = at + 8 + word(at).min(log::PAYLOAD as u64);
+        bytes.get(at as usize + 8..end as usize).unwrap_or(&[]).to_vec()
+    };
+    let head = word(log::HEAD);
+    (head..word(log::TAIL).min(head + 4)).map(read).collect()
+}
+
+fn two() -> Vec<Vec<u8>> {
+    TWO.split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect()
+}
+
+fn listed(messages: &[Vec<u8>]) -> String {
+    let all: Vec<String> = messages.iter().map(|bytes| format!("`{}`", shown(bytes))).collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+}
+
+fn arrives(left: &Left<'_>, wanted: &[u8]) -> Judged {
+    left.all_end_well()?;
+    let seen = left.output(1);
+    // What is missing at the end is the end's fault, and what is garbled the order's.
+    let code = if wanted.starts_with(seen) { "ends-too-soon" } else { "published-too-early" };
+    require(seen == wanted, code, || format!("B prints `{}`, not `{}`", shown(seen), shown(wanted)))
+}

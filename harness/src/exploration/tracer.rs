@@ -1,0 +1,183 @@
+//! The tracer's own process: one request on standard input, one answer on standard output.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use interleave::{Budget, Lab, Memory, Player, Report, Search, Unsupported, Verdict, explore};
+
+use super::pieces::{self, Left, Piece};
+use super::{Answer, Explored, Fault, Model, Request, Way};
+use crate::cleanup::SHM_DIR;
+use crate::object::Object;
+use crate::peer::{Asked, Peer};
+use crate::verdict::Outcome;
+
+/// Between the code of a diagnosis and its text, in what a piece says of a run.
+const BETWEEN: char = '\u{1f}';
+
+/// Answers one request.
+pub fn main() {
+    let answer = match serde_json::from_reader(std::io::stdin().lock()) {
+        Ok(request) => run(&request, None),
+        Err(error) => Answer::Broken(error.to_string()),
+    };
+    let text = serde_json::to_string(&answer).unwrap_or_default();
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Runs the piece once, and asks the player who goes next at every step. In this very process:
+/// nothing is decided here.
+///
+/// # Errors
+///
+/// As [`Request::ask`].
+pub fn play(request: &Request, player: &mut dyn Player) -> Outcome<Explored> {
+    run(request, Some(player)).outcome()
+}
+
+fn run(request: &Request, player: Option<&mut dyn Player>) -> Answer {
+    let Some(piece) = pieces::find(&request.lab, &request.piece) else {
+        return Answer::Broken(format!("{} has no piece `{}`", request.lab, request.piece));
+    };
+    let search = match (player, &request.way) {
+        (Some(player), _) => Search::Play(player),
+        (None, Way::Bounded(preemptions)) => Search::Bounded { preemptions: *preemptions },
+        (None, Way::Pct(seed)) => Search::Pct { depth: 3, seed: *seed },
+        (None, Way::Walk(seed)) => Search::Walk { seed: *seed },
+        (None, Way::Deaths(victim)) => Search::Crash { victim: *victim },
+        (None, Way::Replay(text)) => match text.parse() {
+            Ok(schedule) => Search::Replay(schedule),
+            Err(error) => return Answer::Broken(format!("`{text}` is no schedule: {error}")),
+        },
+    };
+    match explored(request, piece, search) {
+        Ok(Ok(report)) => Answer::Explored(Box::new(told(&report, request))),
+        Ok(Err(why)) => Answer::Unsupported(why.to_string()),
+        Err(why) => Answer::Broken(why),
+    }
+}
+
+/// Explores; an error is one of our own.
+fn explored(
+    request: &Request,
+    piece: &Piece,
+    search: Search<'_>,
+) -> Result<Result<Report, Unsupported>, String> {
+    // The segment as a peer makes it, byte for byte the same before every run.
+    let bytes = match piece.segment() {
+        Some(create) => Some(made(request, create)?),
+        None => None,
+    };
+    let prepare = |path: &Path| match &bytes {
+        Some(bytes) => fs::write(path, bytes),
+        // The programs make it themselves.
+        None => absent(path),
+    };
+    let victim = match (&search, piece.way()) {
+        (Search::Crash { victim }, _) => Some(*victim),
+        (Search::Replay(_), Way::Deaths(victim)) => Some(victim),
+        _ => None,
+    };
+    let check = |ending: &interleave::Ending| {
+        let left = Left::new(ending, &request.program, &request.name, victim);
+        piece.judge(&left).map_err(|(code, seen)| format!("{code}{BETWEEN}{seen}"))
+    };
+    let programs = piece.programs(&request.program, &request.name);
+    let mut lab = Lab::new(request.name.clone(), programs, &prepare, &check);
+    for &(structure, offset) in piece.layout() {
+        lab = lab.layout(structure, offset);
+    }
+    if bytes.is_none() {
+        lab = lab.without_fork_server();
+    }
+    let memory = match request.model {
+        Model::Sc => Memory::Sc,
+        Model::Tso => Memory::Tso,
+        Model::Weak => Memory::Weak,
+    };
+    let budget = Budget { schedules: request.schedules, ..Budget::default() };
+    Ok(explore(&lab, search, memory, budget))
+}
+
+/// The bytes of a segment that a peer has just made.
+fn made(request: &Request, create: fn(&mut Peer, &str) -> Asked) -> Result<Vec<u8>, String> {
+    let told = |error: &dyn std::fmt::Debug| format!("the segment cannot be made: {error:?}");
+    let mut peer = Peer::start(&request.harness).map_err(|error| told(&error))?;
+    create(&mut peer, &request.name).map_err(|error| told(&error))?;
+    let object = Object::open(&request.name).map_err(|error| told(&error))?;
+    let bytes = object.map(|object| object.bytes()).unwrap_or_default();
+    drop(peer);
+    absent(&Path::new(SHM_DIR).join(request.name.trim_start_matches('/')))
+        .map_err(|error| told(&error))?;
+    Ok(bytes)
+}
+
+fn absent(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn told(report: &Report, request: &Request) -> Explored {
+    let fault = match &report.verdict {
+        Verdict::Pass | Verdict::Stopped if !report.races.is_empty() => Some(Fault::Race),
+        Verdict::Pass | Verdict::Stopped => None,
+        Verdict::Wrong(_) => Some(Fault::Wrong),
+        Verdict::Deadlock(_) => Some(Fault::Deadlock),
+        Verdict::Livelock(_) | Verdict::TooLong => Some(Fault::NoEnd),
+        Verdict::Failed { .. } => Some(Fault::Dies),
+    };
+    let words = match fault {
+        Some(Fault::Race) => "the result is right, but nothing orders two accesses".to_owned(),
+        _ => report.verdict.to_string(),
+    };
+    let (code, words) = match words.split_once(BETWEEN) {
+        Some((code, words)) => (Some(code.to_owned()), words.to_owned()),
+        None => (None, words),
+    };
+    Explored {
+        piece: request.piece.clone(),
+        fault,
+        code,
+        told: words,
+        schedule: report.schedule.as_ref().map(ToString::to_string),
+        timeline: report.timeline.to_string(),
+        rows: serde_json::from_str(&report.timeline.to_json()).unwrap_or_default(),
+        coverage: coverage(report, request),
+        schedules: report.coverage.schedules,
+        complete: report.coverage.complete,
+        hash: format!("{:016x}", report.hash),
+    }
+}
+
+/// What was tried: `all 212 schedules with at most 2 interruptions, sequentially consistent`.
+fn coverage(report: &Report, request: &Request) -> String {
+    let count = report.coverage.schedules;
+    let tried = match (&request.way, report.coverage.complete) {
+        (Way::Bounded(bound), true) => {
+            format!("all {count} schedules with at most {bound} interruptions")
+        }
+        (Way::Bounded(bound), false) => {
+            format!("{count} schedules with at most {bound} interruptions, and not all there are")
+        }
+        (Way::Pct(seed), _) => format!("{count} schedules by random priorities, seed {seed}"),
+        (Way::Walk(seed), _) => format!("{count} schedules by chance, seed {seed}"),
+        (Way::Deaths(victim), _) => {
+            let deaths = report.coverage.crash_points.len();
+            format!("{} killed at each of {deaths} points", interleave::letter(*victim))
+        }
+        (Way::Replay(_), _) => "one schedule".to_owned(),
+    };
+    let model = match request.model {
+        Model::Sc => "sequentially consistent",
+        Model::Tso => "with store buffers as on x86",
+        Model::Weak => "with memory as weak as the source's orderings allow",
+    };
+    let rough = match report.coverage.imprecise {
+        0 => "",
+        _ => "; some instructions could not be split, so some schedules were not seen",
+    };
+    format!("{tried}, {model}{rough}")
+}
