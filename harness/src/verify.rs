@@ -34,6 +34,9 @@ pub struct Expect {
     pub check: String,
     /// The cause it names.
     pub code: String,
+    /// Whether only a schedule shows it: then it is not judged where none can be controlled.
+    #[serde(default)]
+    pub exploration: bool,
 }
 
 /// What kind of submission a case is.

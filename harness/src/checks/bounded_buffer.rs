@@ -65,16 +65,14 @@ pub(super) const CHECKS: &[Check] = &[
     check("exclusion", "every-way-out", "the lock is given back on every way out", exclusion::every_way_out),
     check("exclusion", "producer-unlocks", "with V of the lock a producer has stored slot and tail", witness::producer_unlocks),
     check("exclusion", "consumer-unlocks", "with V of the lock a consumer has read the slot and stored head", witness::consumer_unlocks),
-    check("exclusion", "two-producers", "two producers get on under every schedule", schedules::two_producers),
-    check("exclusion", "two-consumers", "two consumers get on under every schedule", schedules::two_consumers),
+    check("exclusion", "every-schedule", "producers and consumers get on under every schedule", schedules::exclusion),
 
     check("end", "close", "close stores CLOSED and posts full once", end::says_it),
     check("end", "end-of-input", "a producer closes at the end of its input, unless told not to", end::end_of_input),
     check("end", "delivers", "what is in the buffer at the close is delivered, then the end", end::delivers),
     check("end", "everybody", "every consumer ends, asleep at the close or late", end::everybody),
     check("end", "too-late", "a producer on a closed buffer is refused", end::too_late),
-    check("end", "hand-to-hand", "a stream through one slot arrives whole under every schedule", schedules::hand_to_hand),
-    check("end", "two-ends", "two consumers come to the end under every schedule", schedules::two_ends),
+    check("end", "every-end", "the last message and the end arrive under every schedule", schedules::end),
 
     check("crowd", "same-bytes", "the bytes that go in come out", crowd::same_bytes),
     check("crowd", "three-and-three", "three producers and three consumers lose and double nothing", crowd::three_and_three),
@@ -91,6 +89,5 @@ pub(super) const CHECKS: &[Check] = &[
     check("robust", "waiting", "those who wait for the lock go on when its holder dies", robust::wakes_the_waiting),
     check("robust", "surplus", "a permit that the indices do not bear out is dropped", robust::surplus),
     check("robust", "after-the-close", "a death in a closed buffer keeps nobody from the end", robust::after_the_close),
-    check("robust", "producer-killed", "the others go on, wherever a producer is killed", schedules::producer_killed),
-    check("robust", "consumer-killed", "the others go on, wherever a consumer is killed", schedules::consumer_killed),
+    check("robust", "killed-anywhere", "the others go on, wherever one is killed", schedules::deaths),
 ];

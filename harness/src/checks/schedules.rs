@@ -53,6 +53,22 @@ pub(super) fn replay(
     ask(scene, known(lab, piece)?, Way::Replay(schedule.to_owned()))
 }
 
+/// Two ways to see the same thing: neither may fail, and one of them is enough to decide.
+///
+/// # Errors
+///
+/// What one of them says; `NotChecked` when both do.
+pub(super) fn either(one: Outcome, other: impl FnOnce() -> Outcome) -> Outcome {
+    match one {
+        Err(Stop::NotChecked(_)) => other(),
+        Ok(()) => match other() {
+            Err(Stop::NotChecked(_)) => Ok(()),
+            outcome => outcome,
+        },
+        outcome => outcome,
+    }
+}
+
 fn known(lab: &str, piece: &str) -> Outcome<&'static Piece> {
     let unknown = || Stop::Broken(format!("{lab} has no piece `{piece}`"));
     pieces::find(lab, piece).ok_or_else(unknown)

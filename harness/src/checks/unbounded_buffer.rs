@@ -66,12 +66,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "growth",
-        id: "growing-killed",
-        title: "wherever a producer dies while it grows the object, what tail counts is there",
-        run: schedules::growing,
-    },
-    Check {
-        step: "growth",
         id: "three-thousand",
         title: "three thousand messages fit at full speed",
         run: growth::three_thousand,
@@ -81,6 +75,12 @@ pub(super) const CHECKS: &[Check] = &[
         id: "producer-killed",
         title: "wherever a producer dies, what tail counts is there",
         run: schedules::publication,
+    },
+    Check {
+        step: "publication",
+        id: "growing-killed",
+        title: "wherever a producer dies while it grows the object, what tail counts is there",
+        run: schedules::growing,
     },
     Check {
         step: "publication",

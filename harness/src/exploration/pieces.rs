@@ -35,14 +35,23 @@ pub struct Piece {
     segment: Option<fn(&mut Peer, &str) -> Asked>,
     /// The words and the input of each process; the first is A.
     programs: &'static [(&'static [&'static str], &'static str)],
-    /// Whom the search kills; nobody where it looks for interruptions.
-    victim: Option<usize>,
+    /// What is tried.
+    tried: Tried,
     /// Judges what a run has left when every process has ended.
     judge: fn(&Left<'_>) -> Judged,
     /// Structures of the source that lie in the segment, with their offsets.
     layout: &'static [(&'static str, usize)],
     /// Whether the program is wrong on purpose, so that some schedule must show it.
     pub wrong_on_purpose: bool,
+}
+
+/// What is tried on a piece.
+#[derive(Clone, Copy)]
+enum Tried {
+    /// All schedules with at most so many interruptions.
+    Interruptions(usize),
+    /// The death of this process before each of its steps.
+    Deaths(usize),
 }
 
 /// What a run has left, and with what to go on from there.
@@ -61,10 +70,12 @@ pub(super) struct Left<'a> {
 pub(super) type Judged = Result<(), (&'static str, String)>;
 
 impl Piece {
-    /// The search it is made for: all schedules with at most two interruptions, or a death before
-    /// each step.
+    /// The search it is made for.
     pub fn way(&self) -> Way {
-        self.victim.map_or(Way::Bounded(2), Way::Deaths)
+        match self.tried {
+            Tried::Interruptions(most) => Way::Bounded(most),
+            Tried::Deaths(victim) => Way::Deaths(victim),
+        }
     }
 
     pub(super) fn segment(&self) -> Option<fn(&mut Peer, &str) -> Asked> {

@@ -10,8 +10,6 @@ use crate::diagnosis::fail;
 use crate::scene::Scene;
 use crate::verdict::{Outcome, Stop};
 
-const LAB: &str = "race-condition";
-
 /// The student's file.
 const FILE: &str = "schedules.toml";
 
@@ -39,7 +37,7 @@ pub(super) fn tears_the_record(scene: &mut Scene) -> Outcome {
 
 /// Follows the schedule, and requires that it shows this fault.
 fn shows(scene: &mut Scene, piece: &str, schedule: &str, fault: &str, wanted: &str) -> Outcome {
-    let explored = replay(scene, LAB, piece, schedule)?;
+    let explored = replay(scene, super::LAB, piece, schedule)?;
     if explored.code.as_deref() == Some(fault) {
         scene.remark(format!("`{schedule}`: {}", explored.told));
         return Ok(());
@@ -76,6 +74,9 @@ fn read(scene: &Scene) -> Outcome<Schedules> {
         }
         text.parse::<Schedule>()
             .map_err(|error| wrong(format!("{key} is `{}`: {error}", text.escape_debug())))?;
+        if text.contains('x') {
+            return Err(wrong(format!("{key} is `{text}`, in which somebody is killed")).into());
+        }
     }
     Ok(schedules)
 }

@@ -3,6 +3,7 @@
 use super::stage::{
     MANY, Worker, all_at_once, go, lock_is_free, open_shop, rounds, sleeps_on, takes_over,
 };
+use crate::checks::schedules::{either, every};
 use crate::diagnosis::fail;
 use crate::indivisible::Change;
 use crate::object::Object;
@@ -128,6 +129,13 @@ pub(super) fn two_pieces(scene: &mut Scene) -> Outcome {
 /// What nobody can force from outside: `sold`, too, is a word that two change at once, and a stock
 /// that is repaired after it fell below zero was below zero. The intermediate code shows both.
 pub(super) fn is_indivisible(scene: &mut Scene) -> Outcome {
+    either(is_compiled_indivisible(scene), || {
+        every(scene, super::LAB, "sell")?;
+        every(scene, super::LAB, "sell-both")
+    })
+}
+
+fn is_compiled_indivisible(scene: &Scene) -> Outcome {
     // Offsets in the shop, which `sell` is handed.
     let (stock, sold) = (STOCK - 64, SOLD - 64);
     let undecided = "the compiler's output does not show how `sell` changes stock and sold";

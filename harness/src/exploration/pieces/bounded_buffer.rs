@@ -1,6 +1,6 @@
 //! The pieces of the lab bounded-buffer: exclusion, blocking and the end, and a death anywhere.
 
-use super::{Judged, Left, NAME, Piece, require, shown};
+use super::{Judged, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::ring::{self, Shape};
 use crate::peer::{Asked, Peer};
 
@@ -14,7 +14,7 @@ pub(super) const PIECES: &[Piece] = &[
             (&["producer", NAME, "--keep-open"], "a\n"),
             (&["producer", NAME, "--keep-open"], "b\n"),
         ],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: both_are_in,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -25,13 +25,28 @@ pub(super) const PIECES: &[Piece] = &[
         title: "two consumers, and a message for each",
         segment: Some(two_messages),
         programs: &[(&["consumer", NAME, "--step"], "\n"), (&["consumer", NAME, "--step"], "\n")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| {
             left.all_end_well()?;
-            let both = [left.output(0), left.output(1)].concat();
-            let text = String::from_utf8_lossy(&both).replace("attached\n", "");
-            // In hex, as the step protocol has it.
-            each_once(text.into_bytes(), &["consumed 610a\n", "consumed 620a\n"])
+            in_hex([left.output(0), left.output(1)].concat())
+        },
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+    Piece {
+        lab: "bounded-buffer",
+        id: "one-slot-for-two",
+        title: "two producers with one slot between them, and a consumer",
+        segment: Some(|peer, name| ring::create(peer, name, Shape::plain(1))),
+        programs: &[
+            (&["producer", NAME, "--keep-open"], "a\n"),
+            (&["producer", NAME, "--keep-open"], "b\n"),
+            (&["consumer", NAME, "--step"], "\n\n"),
+        ],
+        tried: Tried::Interruptions(1),
+        judge: |left| {
+            left.all_end_well()?;
+            in_hex(left.output(2).to_vec())
         },
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -42,7 +57,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a producer and a consumer with one slot between them",
         segment: Some(|peer, name| ring::create(peer, name, Shape::plain(1))),
         programs: &[(&["producer", NAME], "a\nb\n"), (&["consumer", NAME], "")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| {
             left.all_end_well()?;
             each_once(left.output(1).to_vec(), &["a\n", "b\n"])
@@ -60,7 +75,7 @@ pub(super) const PIECES: &[Piece] = &[
             ring::close(peer)
         }),
         programs: &[(&["consumer", NAME], ""), (&["consumer", NAME], "")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| {
             left.all_end_well()?;
             each_once([left.output(0), left.output(1)].concat(), &["a\n"])
@@ -72,13 +87,21 @@ pub(super) const PIECES: &[Piece] = &[
         lab: "bounded-buffer",
         id: "producer-killed",
         title: "a producer that is killed before each of its steps, and another that closes",
-        segment: Some(|peer, name| ring::create(peer, name, ROBUST)),
+        segment: Some(|peer, name| {
+            ring::create(peer, name, ROBUST)?;
+            // What stands in the slots from before shows who takes a slot for a message.
+            for _ in 0..ROBUST.capacity {
+                ring::push(peer, b"old\n")?;
+                ring::pop(peer)?;
+            }
+            Ok(())
+        }),
         programs: &[
             (&["producer", NAME, "--keep-open"], "x\n"),
             (&["producer", NAME], "a\n"),
             (&["consumer", NAME], ""),
         ],
-        victim: Some(0),
+        tried: Tried::Deaths(0),
         judge: survives_a_producer,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -97,7 +120,7 @@ pub(super) const PIECES: &[Piece] = &[
             peer.sem_post(ring::FULL)
         }),
         programs: &[(&["consumer", NAME], ""), (&["consumer", NAME], "")],
-        victim: Some(0),
+        tried: Tried::Deaths(0),
         judge: survives_a_consumer,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -127,6 +150,12 @@ fn both_are_in(left: &Left<'_>) -> Judged {
         format!("two messages were put in, and tail is {tail}")
     })?;
     each_once([slot(0), slot(1)].concat(), &["a\n", "b\n"])
+}
+
+/// Both messages were told by the step protocol, in hex, each once.
+fn in_hex(seen: Vec<u8>) -> Judged {
+    let text = String::from_utf8_lossy(&seen).replace("attached\n", "");
+    each_once(text.into_bytes(), &["consumed 610a\n", "consumed 620a\n"])
 }
 
 /// These messages came out, in any order, each once.

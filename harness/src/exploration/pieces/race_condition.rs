@@ -1,7 +1,7 @@
 //! The pieces of the lab race-condition: two that are wrong on purpose, and every way to repair
 //! them.
 
-use super::{Judged, Left, NAME, Piece, require};
+use super::{Judged, Left, NAME, Piece, Tried, require};
 use crate::peer::{Asked, Peer, shop};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -36,6 +36,19 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a writer and a reader of the record under the lock",
         programs: &[(&["worker", NAME, "write"], "7\n"), (&["worker", NAME, "read"], "\n")],
         judge: whole_record,
+        ..TEMPLATE
+    },
+    Piece {
+        id: "two-writers",
+        title: "two writers of the record under the lock",
+        programs: &[(&["worker", NAME, "write"], "7\n"), (&["worker", NAME, "write"], "8\n")],
+        judge: |left| {
+            left.all_end_well()?;
+            let (one, other) = (left.word(shop::LEFT), left.word(shop::RIGHT));
+            require(one == other && (one == 7 || one == 8), "record-torn", || {
+                format!("the record that is left is {one} {other}")
+            })
+        },
         ..TEMPLATE
     },
     Piece {
@@ -86,7 +99,7 @@ const TEMPLATE: Piece = Piece {
     title: "",
     segment: Some(empty_shop),
     programs: &[],
-    victim: None,
+    tried: Tried::Interruptions(2),
     judge: |left| left.all_end_well(),
     layout: &[("Prefix", 0), ("Shop", 64)],
     wrong_on_purpose: false,

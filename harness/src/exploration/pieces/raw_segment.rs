@@ -1,6 +1,6 @@
 //! The pieces of the lab raw-segment: the hand-over, and one string that goes across.
 
-use super::{Judged, Left, NAME, Piece, require, shown};
+use super::{Judged, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::{prefix, table};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -10,7 +10,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a creator that is killed before each of its steps",
         segment: None,
         programs: &[(&["create", NAME, "1024"], "")],
-        victim: Some(0),
+        tried: Tried::Deaths(0),
         judge: ready_is_last,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -21,7 +21,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a creator, and a consumer that is already there",
         segment: None,
         programs: &[(&["create", NAME, "1024"], ""), (&["consumer", NAME], "")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| {
             left.all_end_well()?;
             let seen = left.output(1);
@@ -38,7 +38,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a producer with one string, and a consumer that waits for it",
         segment: Some(|peer, name| table::create(peer, name, 1024, &[])),
         programs: &[(&["producer", NAME], "one\n"), (&["consumer", NAME, "--count", "1"], "")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| {
             left.all_end_well()?;
             let seen = left.output(1);

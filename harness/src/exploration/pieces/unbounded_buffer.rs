@@ -1,6 +1,6 @@
 //! The pieces of the lab unbounded-buffer: publication, growth, the end, and a death anywhere.
 
-use super::{Judged, Left, NAME, Piece, require, shown};
+use super::{Judged, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::{Asked, Peer, log};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -10,7 +10,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a producer that is killed before each of its steps, and what it has published",
         segment: Some(log::create),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
-        victim: Some(0),
+        tried: Tried::Deaths(0),
         judge: published_is_whole,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -21,7 +21,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a producer that must grow the object, killed before each of its steps",
         segment: Some(full_page),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
-        victim: Some(0),
+        tried: Tried::Deaths(0),
         judge: published_is_whole,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -30,9 +30,9 @@ pub(super) const PIECES: &[Piece] = &[
         lab: "unbounded-buffer",
         id: "replaced",
         title: "a producer that is killed before each of its steps, and one that takes over",
-        segment: Some(log::create),
+        segment: Some(full_page),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
-        victim: Some(0),
+        tried: Tried::Deaths(0),
         judge: is_replaced,
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -43,7 +43,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a message, then the end, and a consumer that waits for both",
         segment: Some(log::create),
         programs: &[(&["producer", NAME], "one\n"), (&["consumer", NAME], "")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| arrives(left, b"one\n"),
         layout: LAYOUT,
         wrong_on_purpose: false,
@@ -54,7 +54,7 @@ pub(super) const PIECES: &[Piece] = &[
         title: "a message for which the object must grow, and a consumer that maps again",
         segment: Some(full_page),
         programs: &[(&["producer", NAME], "one\n"), (&["consumer", NAME], "")],
-        victim: None,
+        tried: Tried::Interruptions(2),
         judge: |left| arrives(left, b"one\n"),
         layout: LAYOUT,
         wrong_on_purpose: false,
