@@ -23,12 +23,6 @@ const LAB: &str = "race-condition";
 pub(super) const CHECKS: &[Check] = &[
     Check {
         step: "lost-update",
-        id: "shop-is-made",
-        title: "`create` makes the shop that the README draws",
-        run: stage::shop_is_made,
-    },
-    Check {
-        step: "lost-update",
         id: "racy-adds-one",
         title: "alone, each operation adds one",
         run: racy::adds_one,
@@ -95,12 +89,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "mutex",
-        id: "read-is-inside",
-        title: "the read comes after the lock is taken",
-        run: locked::read_is_inside,
-    },
-    Check {
-        step: "mutex",
         id: "every-mutex-schedule",
         title: "two workers lose nothing under any schedule",
         run: schedules::mutex,
@@ -140,12 +128,6 @@ pub(super) const CHECKS: &[Check] = &[
         id: "every-record-schedule",
         title: "the record is whole under every schedule",
         run: schedules::record,
-    },
-    Check {
-        step: "whole-record",
-        id: "record-crowd",
-        title: "two writers and two readers at once never tear the record",
-        run: record::crowd,
     },
     Check {
         step: "atomic",

@@ -115,6 +115,7 @@ pub(super) const CHECKS: &[Check] = &[
         "each string gets its entry, its bytes and its count",
         strings::puts_with_offsets,
     ),
+    check("strings", "name-stays", "producer and consumer leave the name", life::leaves_the_name),
     check(
         "strings",
         "consumer-prints",
@@ -164,7 +165,6 @@ pub(super) const CHECKS: &[Check] = &[
         "mappings and descriptors do not grow in number",
         life::leaks_no_handles,
     ),
-    check("life", "name-stays", "producer and consumer leave the name", life::leaves_the_name),
     check(
         "life",
         "killed-producer",

@@ -1,8 +1,8 @@
 //! Step mutex: who is between read and write is there alone.
 
 use super::stage::{
-    MANY, Worker, adds_alone, crowd_counts, gate_was_called, go, hold_the_lock, lock_is_free,
-    open_shop, release_the_lock, rounds, sleeps_on, takes_over,
+    MANY, Worker, adds_alone, crowd_counts, gate_was_called, go, lock_is_free, open_shop, rounds,
+    sleeps_on, takes_over,
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
@@ -45,29 +45,6 @@ fn one_after_the_other(scene: &mut Scene) -> Outcome {
             .into());
     }
     gate_was_called(scene, 2)?;
-    lock_is_free(scene)
-}
-
-pub(super) fn read_is_inside(scene: &mut Scene) -> Outcome {
-    let object = open_shop(scene, 0)?;
-    hold_the_lock(scene)?;
-    let worker = Worker::gated(scene, "mutex")?;
-    let event = worker.begin(scene, "");
-    must_wait(scene, worker, event)?;
-    must_not_have_arrived(scene)?;
-    scene.peer()?.put64(COUNTER, 41)?;
-    release_the_lock(scene)?;
-    let event = scene.event(worker.actor);
-    worker.must_be_at_the_gate(scene, event)?;
-    go(scene)?;
-    worker.answers(scene, "done")?;
-    let seen = object.u64(COUNTER);
-    if seen != 42 {
-        return Err(fail("outside-the-lock")
-            .expected("counter is 42: it became 41 while the worker waited for the lock")
-            .seen(format!("it is {seen}: the worker had read before it was inside"))
-            .into());
-    }
     lock_is_free(scene)
 }
 

@@ -3,8 +3,8 @@
 
 use super::locked::{is_inside, must_not_have_arrived, must_wait};
 use super::stage::{
-    MANY, Worker, all_at_once, gate_was_called, go, hold_the_lock, lock_is_free, lock_is_untouched,
-    open_shop, release_the_lock, rounds, takes_over,
+    Worker, gate_was_called, go, hold_the_lock, lock_is_free, lock_is_untouched, open_shop,
+    release_the_lock, rounds, takes_over,
 };
 use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
@@ -160,24 +160,6 @@ pub(super) fn both_words_inside(scene: &mut Scene) -> Outcome {
         lock_is_free(scene)?;
     }
     Ok(())
-}
-
-pub(super) fn crowd(scene: &mut Scene) -> Outcome {
-    open_shop(scene, 0)?;
-    let (write, read): (&[&str], &[&str]) = (&["worker", NAME, "write"], &["worker", NAME, "read"]);
-    for output in all_at_once(scene, &[write, read, write, read], MANY / 50)? {
-        for line in output.lines() {
-            let mut words = line.split(' ');
-            let (first, left, right) = (words.next(), words.next(), words.next());
-            if first == Some("read") && left != right {
-                return Err(fail("outside-the-lock")
-                    .expected("equal words from every reader")
-                    .seen(format!("one prints `{}`", shown(line)))
-                    .into());
-            }
-        }
-    }
-    lock_is_free(scene)
 }
 
 /// Requires these two words in the segment.

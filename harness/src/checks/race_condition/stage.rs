@@ -2,14 +2,11 @@
 //! and workers that run free.
 
 use std::fs::File;
-use std::time::Duration;
 
-use crate::checks::common::{create, must_exit, prefix_is_written};
+use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
 use crate::object::Object;
-use crate::peer::shop::{
-    self, ARRIVED, COUNTER, GO, LEFT, MUTEX, RIGHT, SHARDS, SOLD, STOCK, shard,
-};
+use crate::peer::shop::{self, ARRIVED, COUNTER, GO, MUTEX};
 use crate::process::Start;
 use crate::scene::{Actor, NAME, Scene, count, shown};
 use crate::verdict::{Outcome, Stop};
@@ -323,61 +320,5 @@ pub(super) fn nothing_is_lost(object: &Object, word: u64, name: &str, wanted: u6
     Err(fail("loses-in-a-crowd")
         .expected(format!("{name} is {wanted} after so many operations of four workers at once"))
         .seen(format!("it is {seen}"))
-        .into())
-}
-
-/// `create` makes the shop that the README draws, once.
-pub(super) fn shop_is_made(scene: &mut Scene) -> Outcome {
-    let object = create(scene, &["--stock", "3"])?;
-    if object.len() != shop::LEN {
-        return Err(fail("wrong-length")
-            .expected(format!("an object of {} bytes", shop::LEN))
-            .seen(format!("it has {} bytes", object.len()))
-            .into());
-    }
-    if object.mode() != 0o600 {
-        return Err(fail("wrong-mode")
-            .expected("mode 0600")
-            .seen(format!("mode {:04o}", object.mode()))
-            .into());
-    }
-    prefix_is_written(&object, 4, shop::LEN)?;
-    let mut words = vec![(COUNTER, "counter", 0), (STOCK, "stock", 3), (SOLD, "sold", 0)];
-    words.extend([(LEFT, "left", 0), (RIGHT, "right", 0), (SHARDS, "shard 0", 0)]);
-    words.push((shard(15), "shard 15", 0));
-    for (offset, name, wanted) in words {
-        starts_at(name, wanted, object.u64(offset))?;
-    }
-    let name = scene.name().to_owned();
-    let peer = scene.peer()?;
-    peer.open(&name)?;
-    for (offset, name, wanted) in [(MUTEX, "mutex", 1), (ARRIVED, "arrived", 0), (GO, "go", 0)] {
-        starts_at(name, wanted, peer.sem_value(offset)? as u64)?;
-    }
-    let (inode, bytes) = (object.inode(), object.bytes());
-    let again = scene.run(&["create", NAME, "--stock", "5"])?;
-    must_exit(&again, 10, "not-exclusive", "`create` on a name that exists")?;
-    let now = scene.object()?;
-    if now.inode() != inode || now.bytes() != bytes {
-        return Err(fail("not-exclusive")
-            .expected("the shop is as it was before the second `create`")
-            .seen("it has changed")
-            .into());
-    }
-    must_exit(&scene.run(&["destroy", NAME])?, 0, "wrong-exit", "`destroy`")?;
-    must_exit(&scene.run(&["destroy", NAME])?, 11, "wrong-exit", "a second `destroy`")?;
-    let environment = [("LAB_PATIENCE_MS", Duration::from_millis(50).as_millis().to_string())];
-    let impatient = Start { environment: &environment, ..Start::default() };
-    let ended = scene.run_with(&["total", NAME], impatient)?;
-    must_exit(&ended, 11, "wrong-exit", "`total` of a shop that does not exist")
-}
-
-fn starts_at(name: &str, wanted: u64, seen: u64) -> Outcome {
-    if seen == wanted {
-        return Ok(());
-    }
-    Err(fail("wrong-start")
-        .expected(format!("{name} starts at {wanted}"))
-        .seen(format!("it starts at {}", seen as i64))
         .into())
 }
