@@ -10,3 +10,4 @@ mod records;
 mod solutions;
 mod starters;
 mod tidy;
+mod traces;
