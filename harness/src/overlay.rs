@@ -99,6 +99,10 @@ fn manifest(course: &Course) -> Result<String> {
         workspace.insert("members".into(), vec!["labs/*"].into());
         workspace.remove("default-members");
     }
+    // What the other profiles say of packages is about those that are not here.
+    if let Some(profiles) = manifest.get_mut("profile").and_then(toml::Value::as_table_mut) {
+        profiles.retain(|name, _| name == "grade");
+    }
     Ok(toml::to_string(&manifest)?)
 }
 

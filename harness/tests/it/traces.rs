@@ -35,12 +35,14 @@ fn a_model_a_seed_or_a_death_may_be_chosen() {
         ["--model", "tso", "--bound", "1"],
         ["--model", "weak", "--walk", "7"],
         ["--model", "sc", "--pct", "7"],
-        ["--model", "sc", "--deaths", "B"],
     ] {
         let pieces = json(&[&sell[..], &choice, &["--schedules", "30"]].concat());
         assert_eq!(pieces[0]["fault"], Value::Null, "{choice:?}: {pieces:#}");
         assert!(pieces[0]["schedules"].as_u64().unwrap() > 1, "{choice:?}: {pieces:#}");
     }
+    // Who dies between taking a piece and counting it takes it along.
+    let pieces = json(&[&sell[..], &["--deaths", "B"]].concat());
+    assert_eq!(pieces[0]["told"], "of 1 piece(s), 0 are sold and 0 are left");
 }
 
 #[test]
