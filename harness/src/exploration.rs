@@ -77,6 +77,8 @@ pub struct Request {
     pub way: Way,
     /// Most schedules.
     pub schedules: usize,
+    /// The processor it keeps to, counted round among those it may use.
+    pub seat: usize,
 }
 
 /// What kind of fault was found.

@@ -47,7 +47,7 @@ mod real {
     use crate::schedule::Schedule;
     use crate::search::{Found, Trials, bounded, crash, pct, walk};
     use crate::shrink::shrink;
-    use crate::timeline::{Names, Timeline};
+    use crate::timeline::{Field, Names, Timeline};
 
     pub(super) fn on_this_machine(
         lab: &Lab<'_>,
@@ -137,6 +137,12 @@ mod real {
     fn names(lab: &Lab<'_>) -> Names {
         let program = &lab.programs[0].path;
         let found = lab.layout.iter().flat_map(|(name, offset)| fields(program, name, *offset));
-        Names { fields: found.collect(), processes: lab.programs.len() }
+        let named = lab.named.iter().map(|(name, offset, size)| Field {
+            name: name.clone(),
+            offset: *offset,
+            size: *size,
+            kind: String::new(),
+        });
+        Names { fields: found.chain(named).collect(), processes: lab.programs.len() }
     }
 }

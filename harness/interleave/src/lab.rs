@@ -26,6 +26,8 @@ pub struct Lab<'a> {
     pub check: Check<'a>,
     /// Structures of the first program's source that describe the segment, and where they begin.
     pub layout: Vec<(String, usize)>,
+    /// Pieces of the segment that no structure describes: name, offset and length in bytes.
+    pub named: Vec<(String, usize, usize)>,
     /// Runs are forks of processes that stand at their first access, which is some five times
     /// faster. Not for programs that create the segment themselves: there it is not done.
     pub fork_server: bool,
@@ -48,6 +50,7 @@ impl<'a> Lab<'a> {
             prepare,
             check,
             layout: Vec::new(),
+            named: Vec::new(),
             fork_server: true,
             hidden_fences: false,
         }
@@ -58,6 +61,13 @@ impl<'a> Lab<'a> {
     #[must_use]
     pub fn layout(mut self, structure: &str, offset: usize) -> Lab<'a> {
         self.layout.push((structure.to_owned(), offset));
+        self
+    }
+
+    /// The `len` bytes at `offset` of the segment are called this, unless a structure says more.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>, offset: usize, len: usize) -> Lab<'a> {
+        self.named.push((name.into(), offset, len));
         self
     }
 

@@ -1,6 +1,9 @@
 //! What the labs check alike under every schedule: a small piece is run in all of them, and nothing
 //! may go wrong in any.
 
+use std::thread::available_parallelism;
+
+use crate::bench::Bench;
 use crate::cleanup;
 use crate::diagnosis::{self, Diagnosis, fail};
 use crate::exploration::pieces::{self, Piece};
@@ -8,35 +11,42 @@ use crate::exploration::{Explored, Fault, Model, Request, SCHEDULES, Way};
 use crate::scene::Scene;
 use crate::verdict::{Outcome, Stop};
 
-/// Plays the piece under every schedule it is made for. A pass says what it covered.
+/// Plays the pieces, each under every schedule it is made for. A pass says what it covered.
 ///
 /// # Errors
 ///
-/// The diagnosis that fits the fault, with the run that shows it and the words that show it again.
-pub(super) fn every(scene: &mut Scene, lab: &str, piece: &str) -> Outcome {
-    let piece = known(lab, piece)?;
-    let explored = ask(scene, piece, piece.way())?;
-    match explored.fault {
-        None => {
-            scene.remark(format!("{}: {}", piece.title, explored.coverage));
-            Ok(())
-        }
-        Some(fault) => Err(diagnose(piece, &explored, fault).into()),
-    }
+/// The diagnosis that fits the first fault, with the run that shows it and the word that shows it
+/// again.
+pub(super) fn every(scene: &mut Scene, lab: &str, pieces: &[&str]) -> Outcome {
+    every_after(scene, lab, &[], pieces)
 }
 
-/// As [`every`], for what two of the student's programs do together: not judged while `first`, which
-/// looks at one of them alone, goes wrong, so that the other is not blamed for it.
+/// As [`every`], for what two of the student's programs do together: not judged when a piece of
+/// `alone`, which looks at one of them by itself, goes wrong, so that the other is not blamed.
 ///
 /// # Errors
 ///
 /// As [`every`].
-pub(super) fn every_after(scene: &mut Scene, lab: &str, first: &str, piece: &str) -> Outcome {
-    let alone = known(lab, first)?;
-    if ask(scene, alone, alone.way())?.fault.is_some() {
-        return Err(Stop::NotChecked(format!("there is a fault in {}", alone.title)));
+pub(super) fn every_after(
+    scene: &mut Scene,
+    lab: &str,
+    alone: &[&str],
+    pieces: &[&str],
+) -> Outcome {
+    let all = alone.iter().chain(pieces).map(|id| known(lab, id)).collect::<Outcome<Vec<_>>>()?;
+    let answers = ask_all(scene.bench(), &all);
+    for (number, (piece, explored)) in all.iter().zip(answers).enumerate() {
+        let explored = explored?;
+        match explored.fault {
+            Some(_) if number < alone.len() => {
+                return Err(Stop::NotChecked(format!("there is a fault in {}", piece.title)));
+            }
+            Some(fault) => return Err(diagnose(piece, &explored, fault).into()),
+            None if number < alone.len() => {}
+            None => scene.remark(format!("{}: {}", piece.title, explored.coverage)),
+        }
     }
-    every(scene, lab, piece)
+    Ok(())
 }
 
 /// Runs the piece once, by this schedule.
@@ -50,7 +60,7 @@ pub(super) fn replay(
     piece: &str,
     schedule: &str,
 ) -> Outcome<Explored> {
-    ask(scene, known(lab, piece)?, Way::Replay(schedule.to_owned()))
+    ask(scene.bench(), known(lab, piece)?, Way::Replay(schedule.to_owned()), processor())
 }
 
 /// Two ways to see the same thing: neither may fail, and one of them is enough to decide.
@@ -74,21 +84,45 @@ fn known(lab: &str, piece: &str) -> Outcome<&'static Piece> {
     pieces::find(lab, piece).ok_or_else(unknown)
 }
 
-fn ask(scene: &mut Scene, piece: &Piece, way: Way) -> Outcome<Explored> {
-    let bench = scene.bench();
+/// Asks about all pieces, as many at once as there are processors.
+fn ask_all(bench: &Bench, pieces: &[&Piece]) -> Vec<Outcome<Explored>> {
+    let seats = available_parallelism().map_or(1, usize::from);
+    let here = processor();
+    let mut answers = Vec::new();
+    for group in pieces.chunks(seats) {
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = (here..)
+                .zip(group)
+                .map(|(seat, piece)| scope.spawn(move || ask(bench, piece, piece.way(), seat)))
+                .collect();
+            let died = || Err(Stop::Broken("asking the tracer failed".to_owned()));
+            answers.extend(asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| died())));
+        });
+    }
+    answers
+}
+
+/// The one we are running on: gradings side by side are on different ones.
+fn processor() -> usize {
+    nix::sched::sched_getcpu().unwrap_or(0)
+}
+
+fn ask(bench: &Bench, piece: &Piece, way: Way, seat: usize) -> Outcome<Explored> {
+    // A name of its own: pieces are played side by side, and some make their segment themselves.
+    let name = cleanup::fresh_name();
     let request = Request {
         program: bench.program.clone(),
         harness: bench.peer_program.clone(),
         lab: piece.lab.to_owned(),
         piece: piece.id.to_owned(),
-        name: scene.name().to_owned(),
+        name: name.clone(),
         model: Model::Sc,
         way,
         schedules: SCHEDULES,
+        seat,
     };
     let explored = request.ask();
-    // The next piece may want to make it itself.
-    cleanup::remove_name(scene.name());
+    cleanup::remove_name(&name);
     explored
 }
 

@@ -158,6 +158,7 @@ impl Stage {
             model,
             way,
             schedules: crate::exploration::SCHEDULES,
+            seat: 0,
         })
     }
 

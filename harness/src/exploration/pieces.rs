@@ -39,10 +39,18 @@ pub struct Piece {
     tried: Tried,
     /// Judges what a run has left when every process has ended.
     judge: fn(&Left<'_>) -> Judged,
-    /// Structures of the source that lie in the segment, with their offsets.
-    layout: &'static [(&'static str, usize)],
+    /// What lies in the segment.
+    layout: &'static Layout,
     /// Whether the program is wrong on purpose, so that some schedule must show it.
     pub wrong_on_purpose: bool,
+}
+
+/// What lies in a lab's segment, by the names a learner knows.
+pub(super) struct Layout {
+    /// Structures of the source, with their offsets.
+    pub(super) structures: &'static [(&'static str, usize)],
+    /// What is behind them: name, offset and length.
+    pub(super) named: &'static [(&'static str, usize, usize)],
 }
 
 /// What is tried on a piece.
@@ -94,7 +102,7 @@ impl Piece {
         self.programs.iter().map(started).collect()
     }
 
-    pub(super) fn layout(&self) -> &'static [(&'static str, usize)] {
+    pub(super) fn layout(&self) -> &'static Layout {
         self.layout
     }
 

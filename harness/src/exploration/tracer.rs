@@ -8,6 +8,10 @@ use interleave::{Budget, Lab, Memory, Player, Report, Search, Unsupported, Verdi
 
 use super::pieces::{self, Left, Piece};
 use super::{Answer, Explored, Fault, Model, Request, Way};
+use interleave::timeline::Timeline;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
 use crate::cleanup::SHM_DIR;
 use crate::object::Object;
 use crate::peer::{Asked, Peer};
@@ -18,12 +22,29 @@ const BETWEEN: char = '\u{1f}';
 
 /// Answers one request.
 pub fn main() {
-    let answer = match serde_json::from_reader(std::io::stdin().lock()) {
-        Ok(request) => run(&request, None),
+    let answer = match serde_json::from_reader::<_, Request>(std::io::stdin().lock()) {
+        Ok(request) => {
+            sit(request.seat);
+            run(&request, None)
+        }
         Err(error) => Answer::Broken(error.to_string()),
     };
     let text = serde_json::to_string(&answer).unwrap_or_default();
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Keeps to one processor: tracer and traced take turns, and a turn is quickest where both are. It is
+/// no mistake if it may not.
+fn sit(seat: usize) {
+    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return };
+    let allowed: Vec<usize> =
+        (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
+    let mut own = CpuSet::new();
+    if let Some(&cpu) = allowed.get(seat % allowed.len().max(1))
+        && own.set(cpu).is_ok()
+    {
+        let _ = sched_setaffinity(Pid::from_raw(0), &own);
+    }
 }
 
 /// Runs the piece once, and asks the player who goes next at every step. In this very process:
@@ -85,8 +106,11 @@ fn explored(
     };
     let programs = piece.programs(&request.program, &request.name);
     let mut lab = Lab::new(request.name.clone(), programs, &prepare, &check);
-    for &(structure, offset) in piece.layout() {
+    for &(structure, offset) in piece.layout().structures {
         lab = lab.layout(structure, offset);
+    }
+    for &(field, offset, len) in piece.layout().named {
+        lab = lab.named(field, offset, len);
     }
     if bytes.is_none() {
         lab = lab.without_fork_server();
@@ -131,6 +155,10 @@ fn told(report: &Report, request: &Request) -> Explored {
     };
     let words = match fault {
         Some(Fault::Race) => "the result is right, but nothing orders two accesses".to_owned(),
+        Some(Fault::Deadlock) => format!("a deadlock: {}", waiting(&report.timeline)),
+        Some(Fault::NoEnd) if !report.timeline.remarks.is_empty() => {
+            format!("nobody gets on: {}", waiting(&report.timeline))
+        }
         _ => report.verdict.to_string(),
     };
     let (code, words) = match words.split_once(BETWEEN) {
@@ -152,15 +180,56 @@ fn told(report: &Report, request: &Request) -> Explored {
     }
 }
 
+/// Who waits for what, and with which lock in hand: `A sleeps on empty (sem_wait, semaphore.rs:51)
+/// while it holds mutex`.
+fn waiting(timeline: &Timeline) -> String {
+    let told = timeline.remarks.iter().map(|remark| {
+        let who = remark.chars().next().and_then(|letter| {
+            (0..timeline.processes).find(|&process| interleave::letter(process) == letter)
+        });
+        match who.and_then(|process| held(timeline, process)) {
+            Some(lock) => format!("{remark} while it holds {lock}"),
+            None => remark.clone(),
+        }
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// The lock that this process has taken and not given back, as far as the run tells.
+fn held(timeline: &Timeline, process: usize) -> Option<&'static str> {
+    ["mutex", "robust"].into_iter().find(|lock| {
+        let own = timeline.rows.iter().filter(|row| row.process == process && !row.hidden);
+        let balance = own.map(|row| {
+            let is = |call: &str| row.call.starts_with(call) || row.text.starts_with(call);
+            let named = row.text.contains(lock);
+            let done = !row.text.contains("goes to sleep");
+            match (named && done, is("sem_wait") || is("pthread_mutex_lock")) {
+                // One line for the whole call, or the one step of it that takes the lock.
+                (true, true) if row.text.starts_with("atomically") || row.text.contains('(') => 1,
+                (true, false) if is("sem_post") || is("pthread_mutex_unlock") => -1,
+                _ => 0,
+            }
+        });
+        balance.sum::<i32>() > 0
+    })
+}
+
 /// What was tried: `all 212 schedules with at most 2 interruptions, sequentially consistent`.
 fn coverage(report: &Report, request: &Request) -> String {
     let count = report.coverage.schedules;
+    let found = report.verdict.is_bad();
     let tried = match (&request.way, report.coverage.complete) {
+        (Way::Bounded(bound), false) if found => {
+            format!("found after {count} schedules with at most {}", interruptions(*bound))
+        }
         (Way::Bounded(bound), true) => {
-            format!("all {count} schedules with at most {bound} interruptions")
+            format!("all {count} schedules with at most {}", interruptions(*bound))
         }
         (Way::Bounded(bound), false) => {
-            format!("{count} schedules with at most {bound} interruptions, and not all there are")
+            format!(
+                "{count} schedules with at most {}, and not all there are",
+                interruptions(*bound)
+            )
         }
         (Way::Pct(seed), _) => format!("{count} schedules by random priorities, seed {seed}"),
         (Way::Walk(seed), _) => format!("{count} schedules by chance, seed {seed}"),
@@ -180,4 +249,8 @@ fn coverage(report: &Report, request: &Request) -> String {
         _ => "; some instructions could not be split, so some schedules were not seen",
     };
     format!("{tried}, {model}{rough}")
+}
+
+fn interruptions(count: usize) -> String {
+    if count == 1 { "one interruption".to_owned() } else { format!("{count} interruptions") }
 }

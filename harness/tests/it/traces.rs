@@ -128,10 +128,9 @@ fn forbid_ptrace() -> std::io::Result<()> {
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs()?;
+    let seccomp = libc::PR_SET_SECCOMP;
     // SAFETY: the filter lives until the call returns, and the kernel copies it.
-    let refused = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) != 0
-    };
-    if refused { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    let done = unsafe { libc::prctl(seccomp, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    nix::errno::Errno::result(done).map(drop).map_err(Into::into)
 }

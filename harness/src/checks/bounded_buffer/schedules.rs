@@ -7,17 +7,13 @@ use crate::verdict::Outcome;
 const LAB: &str = "bounded-buffer";
 
 pub(super) fn exclusion(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "two-producers")?;
-    every(scene, LAB, "two-consumers")?;
-    every(scene, LAB, "one-slot-for-two")
+    every(scene, LAB, &["two-producers", "two-consumers", "one-slot-for-two"])
 }
 
 pub(super) fn end(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "hand-to-hand")?;
-    every(scene, LAB, "two-ends")
+    every(scene, LAB, &["hand-to-hand", "two-ends"])
 }
 
 pub(super) fn deaths(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "producer-killed")?;
-    every(scene, LAB, "consumer-killed")
+    every(scene, LAB, &["producer-killed", "consumer-killed"])
 }

@@ -46,7 +46,7 @@ pub(super) fn goes_on(scene: &mut Scene, mode: &'static str) -> Outcome {
 /// No run shows it on every machine: two steps lose one addition in millions. The compiler's
 /// intermediate code shows it in every run.
 pub(super) fn is_one_operation(scene: &mut Scene) -> Outcome {
-    either(is_compiled_to_one_operation(scene), || every(scene, super::LAB, "atomic"))
+    either(is_compiled_to_one_operation(scene), || every(scene, super::LAB, &["atomic"]))
 }
 
 fn is_compiled_to_one_operation(scene: &Scene) -> Outcome {

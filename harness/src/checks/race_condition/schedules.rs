@@ -5,10 +5,9 @@ use crate::scene::Scene;
 use crate::verdict::Outcome;
 
 pub(super) fn mutex(scene: &mut Scene) -> Outcome {
-    every(scene, super::LAB, "mutex")
+    every(scene, super::LAB, &["mutex"])
 }
 
 pub(super) fn record(scene: &mut Scene) -> Outcome {
-    every(scene, super::LAB, "record")?;
-    every(scene, super::LAB, "two-writers")
+    every(scene, super::LAB, &["record", "two-writers"])
 }

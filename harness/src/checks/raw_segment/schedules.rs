@@ -7,13 +7,13 @@ use crate::verdict::Outcome;
 const LAB: &str = "raw-segment";
 
 pub(super) fn create_killed(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "create-killed")
+    every(scene, LAB, &["create-killed"])
 }
 
 pub(super) fn hand_over(scene: &mut Scene) -> Outcome {
-    every_after(scene, LAB, "create-killed", "hand-over")
+    every_after(scene, LAB, &["create-killed"], &["hand-over"])
 }
 
 pub(super) fn one_string(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "one-string")
+    every(scene, LAB, &["one-string"])
 }

@@ -7,18 +7,17 @@ use crate::verdict::Outcome;
 const LAB: &str = "unbounded-buffer";
 
 pub(super) fn growing(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "growing")
+    every(scene, LAB, &["growing"])
 }
 
 pub(super) fn publication(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "publication")
+    every(scene, LAB, &["publication"])
 }
 
 pub(super) fn replaced(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, "replaced")
+    every(scene, LAB, &["replaced"])
 }
 
 pub(super) fn stream(scene: &mut Scene) -> Outcome {
-    every_after(scene, LAB, "publication", "stream")?;
-    every_after(scene, LAB, "growing", "growing-stream")
+    every_after(scene, LAB, &["publication", "growing"], &["stream", "growing-stream"])
 }

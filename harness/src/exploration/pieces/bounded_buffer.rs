@@ -1,6 +1,6 @@
 //! The pieces of the lab bounded-buffer: exclusion, blocking and the end, and a death anywhere.
 
-use super::{Judged, Left, NAME, Piece, Tried, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::ring::{self, Shape};
 use crate::peer::{Asked, Peer};
 
@@ -127,7 +127,19 @@ pub(super) const PIECES: &[Piece] = &[
     },
 ];
 
-const LAYOUT: &[(&str, usize)] = &[("Prefix", 0), ("Control", 64)];
+const LAYOUT: &Layout = &Layout {
+    structures: &[("Prefix", 0), ("Control", 64)],
+    named: &[
+        ("slot 0: len", 512, 8),
+        ("slot 0: bytes", 520, 56),
+        ("slot 1: len", 576, 8),
+        ("slot 1: bytes", 584, 56),
+        ("slot 2: len", 640, 8),
+        ("slot 2: bytes", 648, 56),
+        ("slot 3: len", 704, 8),
+        ("slot 3: bytes", 712, 56),
+    ],
+};
 
 const ROBUST: Shape = Shape { capacity: 4, slot_size: 64, robust: true };
 

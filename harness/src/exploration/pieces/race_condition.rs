@@ -1,7 +1,7 @@
 //! The pieces of the lab race-condition: two that are wrong on purpose, and every way to repair
 //! them.
 
-use super::{Judged, Left, NAME, Piece, Tried, require};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, require};
 use crate::peer::{Asked, Peer, shop};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -101,7 +101,7 @@ const TEMPLATE: Piece = Piece {
     programs: &[],
     tried: Tried::Interruptions(2),
     judge: |left| left.all_end_well(),
-    layout: &[("Prefix", 0), ("Shop", 64)],
+    layout: &Layout { structures: &[("Prefix", 0), ("Shop", 64)], named: &[] },
     wrong_on_purpose: false,
 };
 

@@ -1,6 +1,6 @@
 //! The pieces of the lab raw-segment: the hand-over, and one string that goes across.
 
-use super::{Judged, Left, NAME, Piece, Tried, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::{prefix, table};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -51,7 +51,7 @@ pub(super) const PIECES: &[Piece] = &[
     },
 ];
 
-const LAYOUT: &[(&str, usize)] = &[("Layout", 0)];
+const LAYOUT: &Layout = &Layout { structures: &[("Layout", 0)], named: &[("strings", 640, 384)] };
 
 /// Wherever the creator dies: what says READY is complete.
 fn ready_is_last(left: &Left<'_>) -> Judged {

@@ -1,6 +1,6 @@
 //! The pieces of the lab unbounded-buffer: publication, growth, the end, and a death anywhere.
 
-use super::{Judged, Left, NAME, Piece, Tried, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::{Asked, Peer, log};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -61,7 +61,19 @@ pub(super) const PIECES: &[Piece] = &[
     },
 ];
 
-const LAYOUT: &[(&str, usize)] = &[("Layout", 0)];
+const LAYOUT: &Layout = &Layout {
+    structures: &[("Layout", 0)],
+    named: &[
+        ("slot 0: len", 256, 8),
+        ("slot 0: bytes", 264, 56),
+        ("slot 1: len", 320, 8),
+        ("slot 1: bytes", 328, 56),
+        ("slot 60: len", 4096, 8),
+        ("slot 60: bytes", 4104, 56),
+        ("slot 61: len", 4160, 8),
+        ("slot 61: bytes", 4168, 56),
+    ],
+};
 
 const TWO: &str = "a\nbc\n";
 
