@@ -122,6 +122,9 @@ pub struct Check {
     /// Judge this many times; every time must give the same verdict
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
+    /// Judge only where every schedule can be tried; otherwise end with 3
+    #[arg(long)]
+    pub require_exploration: bool,
     /// Tell every failure in full, and each check with its time
     #[arg(long, short)]
     pub verbose: bool,

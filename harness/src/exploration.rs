@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -122,6 +122,27 @@ pub struct Explored {
     pub complete: bool,
     /// The same run has the same number.
     pub hash: String,
+}
+
+/// Proves by doing that this machine lets us control schedules: a program that does nothing is run
+/// under the tracer.
+///
+/// # Errors
+///
+/// `NotChecked` with the reason.
+pub fn can_explore(harness: &Path) -> Outcome {
+    let request = Request {
+        program: PathBuf::from("/bin/true"),
+        harness: harness.to_owned(),
+        lab: String::new(),
+        piece: String::new(),
+        name: cleanup::fresh_name(),
+        model: Model::Sc,
+        way: Way::Bounded(0),
+        schedules: 1,
+        seat: 0,
+    };
+    request.ask().map(drop)
 }
 
 impl Explored {

@@ -7,13 +7,15 @@ use crate::check::Extent;
 use crate::cli::Check;
 use crate::compile::Workshop;
 use crate::course::{Course, Lab};
-use crate::exit_code::{Blame, ExitCode};
+use crate::exit_code::{Blame, ExitCode, Failure};
+use crate::exploration;
 use crate::grading::{Order, Progress as Told};
 use crate::machine;
 use crate::progress::Progress;
 use crate::record::{Record, ResultKind};
 use crate::report::text::{Detail, report};
 use crate::submission::{Origin, Submission, labs_in};
+use crate::verdict::Stop;
 
 pub(super) fn check(course: &Course, arguments: &Check) -> Done {
     let labs = match &arguments.whose.submission {
@@ -29,6 +31,9 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
     let harness = harness()?;
     machine::can_share_memory().broken()?;
     machine::can_watch_processes(&harness).broken()?;
+    if arguments.require_exploration {
+        can_explore(&harness)?;
+    }
     let origin = origin(&arguments.whose);
     // Everything is read before anything is built: a wrong folder costs no waiting.
     let mut submissions = Vec::new();
@@ -90,6 +95,20 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
         anstream::eprintln!("your progress is not kept: {error:#}");
     }
     Ok(worst)
+}
+
+/// A mark without the checks that try every schedule is not wanted.
+fn can_explore(harness: &Path) -> Result<(), Failure> {
+    let Err(stop) = exploration::can_explore(harness) else { return Ok(()) };
+    let why = match stop {
+        Stop::NotChecked(why) | Stop::Broken(why) => why,
+        stop => format!("{stop:?}"),
+    };
+    Err(anyhow::anyhow!(
+        "schedules cannot be controlled here: {why}\n  what to do: use Linux on x86-64 where \
+         ptrace is allowed, or leave out --require-exploration"
+    ))
+    .broken()
 }
 
 fn show(ticker: &Ticker, lab: &Lab, told: &Told<'_>) {

@@ -12,10 +12,12 @@ use super::{Done, harness, say, say_json};
 use crate::cleanup::{self, SHM_DIR};
 use crate::compile;
 use crate::exit_code::ExitCode;
+use crate::exploration;
 use crate::machine;
 use crate::peer::{Peer, PeerError};
 use crate::procfs::{self, Doing};
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
+use crate::verdict::Stop;
 
 /// One thing that was looked at.
 #[derive(Serialize)]
@@ -48,6 +50,7 @@ pub(super) fn doctor(json: bool) -> Done {
         memory(),
         cores(),
         processes(&harness),
+        schedules(&harness),
         leftovers(),
         isolation(),
     ];
@@ -157,6 +160,19 @@ fn sleep_and_wake(harness: &Path, name: &str) -> Result<String, PeerError> {
         Ok("one slept on a semaphore in a segment, was seen to, and was woken by the other"
             .to_owned())
     })
+}
+
+/// Whether the checks that try every schedule can be made here.
+fn schedules(harness: &Path) -> Finding {
+    let (status, seen, fix) = match exploration::can_explore(harness) {
+        Ok(()) => (Health::Good, "a program was run one step at a time".to_owned(), None),
+        Err(Stop::NotChecked(why) | Stop::Broken(why)) => {
+            let fix = "use Linux on x86-64 outside a container that refuses ptrace (Docker: --cap-add=SYS_PTRACE); until then these checks are not made";
+            (Health::Limited, why, Some(fix))
+        }
+        Err(stop) => (Health::Limited, format!("{stop:?}"), None),
+    };
+    Finding { what: "schedules", status, seen, fix }
 }
 
 fn leftovers() -> Finding {

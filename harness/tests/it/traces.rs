@@ -118,6 +118,17 @@ fn where_nobody_may_trace_the_checks_say_so_and_cost_nothing() {
     }
 }
 
+#[test]
+fn an_instructor_may_insist_on_every_schedule() {
+    let mut command = command();
+    command.args(["check", "race-condition", "--solution", "--require-exploration"]);
+    // SAFETY: between fork and exec it makes two system calls and touches nothing else.
+    unsafe { command.pre_exec(forbid_ptrace) };
+    let finished = finish(command);
+    assert_eq!(finished.code, 3, "{}", finished.out);
+    assert!(finished.err.contains("what to do"), "{}", finished.err);
+}
+
 /// As in a container that refuses ptrace: from here on the call fails with EPERM.
 fn forbid_ptrace() -> std::io::Result<()> {
     let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
