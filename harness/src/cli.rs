@@ -180,6 +180,9 @@ pub struct Verify {
     /// How many submissions are judged at once; one a processor unless told
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
+    /// Write down anew what the authors of wrong submissions read
+    #[arg(long, conflicts_with = "blunt")]
+    pub update: bool,
     /// Let one check, as LAB/CHECK, pass whatever it sees: the corpus must notice
     #[arg(long, value_name = "LAB/CHECK")]
     pub blunt: Option<String>,

@@ -11,6 +11,7 @@ pub mod course;
 pub mod diagnosis;
 pub mod exit_code;
 pub mod exploration;
+pub mod facts;
 pub mod grading;
 pub mod indivisible;
 pub mod machine;

@@ -20,8 +20,9 @@ use crate::checks;
 use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab};
 use crate::grading::Order;
+use crate::overlay::put;
 use crate::record::{Record, ResultKind, Status};
-use crate::report::text::{Detail, report};
+use crate::report::text;
 use crate::submission::{Origin, Submission};
 
 /// What a wrong submission is rejected for, as its `expect.toml` says.
@@ -74,8 +75,6 @@ pub struct Finding {
     pub times: u32,
     /// What was not as expected, each time it was not.
     pub unexpected: Vec<String>,
-    /// For a wrong submission what its author reads, up to the first failure.
-    pub report: Option<String>,
 }
 
 /// How to judge.
@@ -90,6 +89,8 @@ pub struct Plan<'a> {
     pub jobs: usize,
     /// A check that passes whatever it sees, as `lab/check`.
     pub blunt: Option<String>,
+    /// Whether what the authors of wrong submissions read is written down anew.
+    pub update: bool,
 }
 
 /// The folder of the corpus.
@@ -205,12 +206,8 @@ impl Plan<'_> {
         let submission = Submission::collect(self.course, case.lab, &origin)?;
         // A workshop of its own also for the solution: nothing of an earlier day is in it.
         let workshop = Workshop::open(self.course, &Origin::Folder(case.folder.clone()), |_| {})?;
-        let mut finding = Finding {
-            case: case.name.clone(),
-            times: self.repeat,
-            unexpected: Vec::new(),
-            report: None,
-        };
+        let mut finding =
+            Finding { case: case.name.clone(), times: self.repeat, unexpected: Vec::new() };
         match workshop.build(self.course, case.lab, &submission)? {
             Built::Refused(words) => {
                 let first = words.lines().next().unwrap_or("").to_owned();
@@ -221,16 +218,38 @@ impl Plan<'_> {
                 let bench = order.bench(program, orderings, submission.files.clone());
                 for _ in 0..self.repeat {
                     let record = order.judge(&bench, submission.record(), Instant::now(), |_| {});
-                    finding.unexpected.extend(unexpected(case, &record));
-                    if matches!(case.kind, Kind::Wrong(_)) {
-                        let again = format!("cargo lab check {}", case.lab.id);
-                        let text = report(&record, &case.lab.title, &again, Detail::default());
-                        finding.report = Some(anstream::adapter::strip_str(&text).to_string());
+                    let unexpected = unexpected(case, &record);
+                    let caught = matches!(case.kind, Kind::Wrong(_)) && unexpected.is_none();
+                    finding.unexpected.extend(unexpected);
+                    if caught {
+                        finding
+                            .unexpected
+                            .extend(self.compare(case, &text::first_failure(&record))?);
                     }
                 }
             }
         }
         Ok(finding)
+    }
+}
+
+impl Plan<'_> {
+    /// Compares what the author reads with what is written down beside the submission, so that a
+    /// change of any message is seen where changes are reviewed.
+    fn compare(&self, case: &Case<'_>, told: &str) -> Result<Option<String>> {
+        let path = case.folder.with_file_name("report.txt");
+        if self.update {
+            put(&path, told.as_bytes())?;
+        }
+        let written = fs::read_to_string(&path).unwrap_or_default();
+        let differs = written.lines().zip(told.lines()).find(|(one, other)| one != other);
+        Ok(match differs {
+            _ if written == told => None,
+            Some((one, other)) => {
+                Some(format!("report.txt has `{}`, and it reads `{}`", one.trim(), other.trim()))
+            }
+            None => Some("report.txt is not what is read (`cargo lab verify --update`)".to_owned()),
+        })
     }
 }
 

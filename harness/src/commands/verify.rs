@@ -11,6 +11,7 @@ use crate::cli::Verify;
 use crate::compile::Workshop;
 use crate::course::Course;
 use crate::exit_code::{Blame, ExitCode, Failure};
+use crate::facts;
 use crate::machine;
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
 use crate::submission::Origin;
@@ -19,6 +20,8 @@ use crate::verify::{Finding, Kind, Plan, cases, idle_checks, judge};
 #[derive(Serialize)]
 struct Verified {
     findings: Vec<Finding>,
+    /// What does not hold of the labs as they lie on disk.
+    broken_facts: Vec<String>,
     /// Checks that no wrong submission shows to be able to fail.
     idle_checks: Vec<String>,
     gradings: u32,
@@ -32,6 +35,7 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     machine::can_watch_processes(&harness).broken()?;
     let mut cases = cases(course, &labs).usage()?;
     let idle_checks = idle_checks(&labs, &cases);
+    let broken_facts = labs.iter().flat_map(|lab| facts::broken(course, lab)).collect::<Vec<_>>();
     let text = arguments.matching.as_deref().unwrap_or("");
     cases.retain(|case| case.name.contains(text));
     if cases.is_empty() {
@@ -56,6 +60,7 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         repeat: arguments.repeat,
         jobs: arguments.jobs.unwrap_or(cores),
         blunt: arguments.blunt.clone(),
+        update: arguments.update,
     };
     let load = if arguments.load { Load::start(cores)? } else { Load::default() };
     let start = Instant::now();
@@ -68,8 +73,13 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     ticker.clear();
     let findings = findings.broken()?;
     let unexpected = findings.iter().filter(|finding| !finding.unexpected.is_empty()).count();
-    let verified =
-        Verified { gradings: arguments.repeat * total as u32, findings, idle_checks, unexpected };
+    let verified = Verified {
+        gradings: arguments.repeat * total as u32,
+        findings,
+        broken_facts,
+        idle_checks,
+        unexpected,
+    };
     if arguments.json {
         say_json(&verified)?;
     } else {
@@ -92,7 +102,8 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
             &format!("{} gradings in {seconds} s, {unexpected} unexpected", verified.gradings),
         ));
     }
-    let whole = unexpected == 0 && verified.idle_checks.is_empty();
+    let whole =
+        unexpected == 0 && verified.idle_checks.is_empty() && verified.broken_facts.is_empty();
     Ok(if whole { ExitCode::Passed } else { ExitCode::Failed })
 }
 
@@ -102,6 +113,9 @@ fn tell(verified: &Verified) {
             let times = format!("{} of {}", finding.unexpected.len(), finding.times);
             say(&format!("{} {}  {}  {first}", paint(BAD, "✘"), finding.case, paint(DIM, &times)));
         }
+    }
+    for fact in &verified.broken_facts {
+        say(&format!("{} {fact}", paint(BAD, "✘")));
     }
     for check in &verified.idle_checks {
         say(&format!(

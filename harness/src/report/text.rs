@@ -94,6 +94,20 @@ fn deciding(out: &mut String, step: &StepRecord, check: &CheckRecord, full: bool
     }
 }
 
+/// What an author reads of the first failure, without the run that showed it: the same on every
+/// machine and with every compiler.
+pub fn first_failure(record: &Record) -> String {
+    let mut out = String::new();
+    let failed = record.steps.iter().find(|step| step.status == Status::Failed);
+    if let Some((step, check)) = failed.and_then(|step| Some((step, step.deciding()?)))
+        && let Some(diagnosis) = &check.diagnosis
+    {
+        step_line(&mut out, step, step.id.len());
+        cause(&mut out, step, check, diagnosis);
+    }
+    anstream::adapter::strip_str(&out).to_string()
+}
+
 fn failure(
     out: &mut String,
     step: &StepRecord,
@@ -101,6 +115,24 @@ fn failure(
     diagnosis: &DiagnosisRecord,
     again: &str,
 ) {
+    cause(out, step, check, diagnosis);
+    field(out, "more", &paint(COMMAND, &format!("cargo lab explain {}", diagnosis.code)));
+    field(out, "again", &paint(COMMAND, &format!("{again} --step {}", step.id)));
+    let Some(trace) = &diagnosis.trace else { return };
+    let _ = writeln!(out);
+    for line in trace.trim_end().lines() {
+        let _ = writeln!(out, "        {line}");
+    }
+    let _ = writeln!(out);
+    if let Some(run) = &diagnosis.replay {
+        // The options that name the same program stand behind the lab's name.
+        let whose = again.split_once(" check ").and_then(|(_, rest)| rest.split_once(" --"));
+        let whose = whose.map_or(String::new(), |(_, options)| format!(" --{options}"));
+        field(out, "replay", &paint(COMMAND, &format!("cargo lab replay {run}{whose}")));
+    }
+}
+
+fn cause(out: &mut String, step: &StepRecord, check: &CheckRecord, diagnosis: &DiagnosisRecord) {
     let _ = writeln!(
         out,
         "      {} {}",
@@ -115,21 +147,6 @@ fn failure(
     }
     field(out, "likely", &diagnosis.likely);
     field(out, "read", &step.docs);
-    field(out, "more", &paint(COMMAND, &format!("cargo lab explain {}", diagnosis.code)));
-    field(out, "again", &paint(COMMAND, &format!("{again} --step {}", step.id)));
-    if let Some(trace) = &diagnosis.trace {
-        let _ = writeln!(out);
-        for line in trace.trim_end().lines() {
-            let _ = writeln!(out, "        {line}");
-        }
-        let _ = writeln!(out);
-    }
-    if let Some(run) = &diagnosis.replay {
-        // The options that name the same program stand behind the lab's name.
-        let whose = again.split_once(" check ").and_then(|(_, rest)| rest.split_once(" --"));
-        let whose = whose.map_or(String::new(), |(_, options)| format!(" --{options}"));
-        field(out, "replay", &paint(COMMAND, &format!("cargo lab replay {run}{whose}")));
-    }
 }
 
 fn line(out: &mut String, label: &str, text: &str) {
