@@ -186,6 +186,9 @@ pub struct Verify {
     /// Let one check, as LAB/CHECK, pass whatever it sees: the corpus must notice
     #[arg(long, value_name = "LAB/CHECK")]
     pub blunt: Option<String>,
+    /// Let each check pass in turn whatever it sees, and show which submission notices
+    #[arg(long, conflicts_with_all = ["blunt", "update", "repeat"])]
+    pub blunt_each: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

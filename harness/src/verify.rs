@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -155,32 +155,77 @@ fn expect(lab: &Lab, folder: &std::path::Path) -> Result<Expect> {
 pub fn judge(
     plan: &Plan<'_>,
     cases: &[Case<'_>],
-    done: impl Fn(usize, &Finding) + Sync,
+    done: impl Fn(usize, &str) + Sync,
 ) -> Result<Vec<Finding>> {
-    let next = AtomicUsize::new(0);
-    let finished = AtomicUsize::new(0);
-    let findings: Mutex<Vec<(usize, Result<Finding>)>> = Mutex::default();
+    side_by_side(plan.jobs, cases, |case| plan.judge(case), |number, case| done(number, &case.name))
+}
+
+/// One check that was made to pass whatever it sees.
+#[derive(Clone, Debug, Serialize)]
+pub struct Weakened {
+    /// The check, as `lab/check`.
+    pub check: String,
+    /// The wrong submission that it alone should have caught.
+    pub case: String,
+    /// What came of that one instead; nothing where nobody noticed.
+    pub noticed: Option<String>,
+}
+
+/// Makes each check pass in turn, and judges a wrong submission that it catches: the verdict must be
+/// another. Checks that catch nothing are left out; see [`idle_checks`].
+///
+/// # Errors
+///
+/// When the machine cannot build or run anything.
+pub fn weaken(
+    plan: &Plan<'_>,
+    cases: &[Case<'_>],
+    done: impl Fn(usize, &str) + Sync,
+) -> Result<Vec<Weakened>> {
+    let mut seen = BTreeSet::new();
+    let catchers: Vec<(String, &Case<'_>)> = cases
+        .iter()
+        .filter_map(|case| match &case.kind {
+            Kind::Wrong(expect) => Some((format!("{}/{}", case.lab.id, expect.check), case)),
+            _ => None,
+        })
+        .filter(|(check, _)| seen.insert(check.clone()))
+        .collect();
+    let work = |(check, case): &(String, &Case<'_>)| {
+        let blunt = Plan { blunt: Some(check.clone()), harness: plan.harness.clone(), ..*plan };
+        let noticed = blunt.judge(case)?.unexpected.into_iter().next();
+        Ok(Weakened { check: check.clone(), case: case.name.clone(), noticed })
+    };
+    side_by_side(plan.jobs, &catchers, work, |number, (check, _)| done(number, check))
+}
+
+/// Does the work for all items, so many at once, and tells after each how many are done. The results
+/// are in the order of the items.
+fn side_by_side<T: Sync, R: Send>(
+    jobs: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R> + Sync,
+    done: impl Fn(usize, &T) + Sync,
+) -> Result<Vec<R>> {
+    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let results: Mutex<Vec<(usize, Result<R>)>> = Mutex::default();
     std::thread::scope(|scope| {
-        for _ in 0..plan.jobs.max(1) {
+        for _ in 0..jobs.max(1) {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Relaxed);
-                    let Some(case) = cases.get(index) else { return };
-                    let finding = plan.judge(case);
-                    if let Ok(finding) = &finding {
-                        done(finished.fetch_add(1, Relaxed) + 1, finding);
-                    }
-                    findings
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push((index, finding));
+                    let Some(item) = items.get(index) else { return };
+                    let result = work(item);
+                    done(finished.fetch_add(1, Relaxed) + 1, item);
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.push((index, result));
                 }
             });
         }
     });
-    let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    findings.sort_by_key(|(index, _)| *index);
-    findings.into_iter().map(|(_, finding)| finding).collect()
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 impl Plan<'_> {

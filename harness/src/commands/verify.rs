@@ -15,7 +15,7 @@ use crate::facts;
 use crate::machine;
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
 use crate::submission::Origin;
-use crate::verify::{Finding, Kind, Plan, cases, idle_checks, judge};
+use crate::verify::{Finding, Kind, Plan, Weakened, cases, idle_checks, judge, weaken};
 
 #[derive(Serialize)]
 struct Verified {
@@ -64,10 +64,16 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     };
     let load = if arguments.load { Load::start(cores)? } else { Load::default() };
     let start = Instant::now();
+    if arguments.blunt_each {
+        let weakened =
+            weaken(&plan, &cases, |done, check| ticker.tell(&format!("{done}: {check}")));
+        ticker.clear();
+        return blunt_each(&weakened.broken()?, arguments.json);
+    }
     let total = cases.len();
-    let findings = judge(&plan, &cases, |done, finding| {
-        let rest = start.elapsed().as_secs() * (total - done) as u64 / done as u64;
-        ticker.tell(&format!("{done}/{total}, about {rest} s to go; last: {}", finding.case));
+    let findings = judge(&plan, &cases, |done, case| {
+        let rest = start.elapsed().as_secs() * total.saturating_sub(done) as u64 / done as u64;
+        ticker.tell(&format!("{done}/{total}, about {rest} s to go; last: {case}"));
     });
     drop(load);
     ticker.clear();
@@ -105,6 +111,23 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     let whole =
         unexpected == 0 && verified.idle_checks.is_empty() && verified.broken_facts.is_empty();
     Ok(if whole { ExitCode::Passed } else { ExitCode::Failed })
+}
+
+/// Tells for each check which wrong submission notices that it has gone blunt.
+fn blunt_each(weakened: &[Weakened], json: bool) -> Done {
+    let unnoticed = weakened.iter().filter(|one| one.noticed.is_none()).count();
+    if json {
+        say_json(&weakened)?;
+    } else {
+        let widest = weakened.iter().map(|one| one.check.len()).max().unwrap_or(0);
+        for one in weakened {
+            let mark = if one.noticed.is_some() { paint(GOOD, "✔") } else { paint(BAD, "✘") };
+            let (_, name) = one.case.split_once(' ').unwrap_or(("", &one.case));
+            say(&format!("{mark} {:widest$}  {name}", one.check));
+        }
+        say(&format!("{} checks made blunt, {unnoticed} unnoticed", weakened.len()));
+    }
+    Ok(if unnoticed == 0 { ExitCode::Passed } else { ExitCode::Failed })
 }
 
 fn tell(verified: &Verified) {

@@ -54,6 +54,10 @@ const CALLS: &[(i64, &str)] = &[
     (libc::SYS_waitid, "waitid"),
     (libc::SYS_rt_sigsuspend, "sigsuspend"),
     (libc::SYS_rt_sigtimedwait, "sigtimedwait"),
+    // A signal that real time sends would come at another step each time.
+    (libc::SYS_alarm, "alarm"),
+    (libc::SYS_setitimer, "setitimer"),
+    (libc::SYS_timer_create, "timer_create"),
     (libc::SYS_semop, "semop"),
     (libc::SYS_semtimedop, "semtimedop"),
     (libc::SYS_msgsnd, "msgsnd"),

@@ -146,6 +146,10 @@ pub(super) fn same_bytes(scene: &mut Scene) -> Outcome {
     let bytes = stream();
     // The consumer first, even before there is a buffer.
     let consumer = start_consumer(scene)?;
+    match scene.event(consumer) {
+        Event::Polls | Event::Asleep(_) => {}
+        event => return Err(scene.explain(consumer, "waits for a buffer", event)),
+    }
     let ended = scene.run(&["create", NAME])?;
     must_exit(&ended, 0, "create-fails", "`create`")?;
     publishes(scene, &bytes)?;

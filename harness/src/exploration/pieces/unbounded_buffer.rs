@@ -11,7 +11,7 @@ pub(super) const PIECES: &[Piece] = &[
         segment: Some(log::create),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
         tried: Tried::Deaths(0),
-        judge: published_is_whole,
+        judge: |left| published_is_whole(left, 0),
         layout: LAYOUT,
         wrong_on_purpose: false,
     },
@@ -22,7 +22,7 @@ pub(super) const PIECES: &[Piece] = &[
         segment: Some(full_page),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
         tried: Tried::Deaths(0),
-        judge: published_is_whole,
+        judge: |left| published_is_whole(left, FIRST_SLOTS),
         layout: LAYOUT,
         wrong_on_purpose: false,
     },
@@ -75,20 +75,28 @@ const LAYOUT: &Layout = &Layout {
     ],
 };
 
+/// How many slots a new object has.
+const FIRST_SLOTS: u64 = (log::FIRST_LEN - log::SLOTS) / log::SLOT;
+
 const TWO: &str = "a\nbc\n";
 
 /// A log of one page whose slots are all used and consumed.
 fn full_page(peer: &mut Peer, name: &str) -> Asked {
     log::create(peer, name)?;
-    let used = (log::FIRST_LEN - log::SLOTS) / log::SLOT;
-    for _ in 0..used {
+    for _ in 0..FIRST_SLOTS {
         log::push(peer, b"old\n")?;
     }
-    peer.put64(log::HEAD, used)
+    peer.put64(log::HEAD, FIRST_SLOTS)
 }
 
-/// Wherever the producer dies: what tail counts is there, whole.
-fn published_is_whole(left: &Left<'_>) -> Judged {
+/// Wherever the producer dies: what tail counts is there, whole. It began at `start`.
+fn published_is_whole(left: &Left<'_>, start: u64) -> Judged {
+    let (head, tail) = (left.word(log::HEAD), left.word(log::TAIL));
+    require(head == start && tail >= start, "wrong-tail", || {
+        format!(
+            "{start} messages were taken before; killed there, it leaves tail {tail} and head {head}"
+        )
+    })?;
     let seen = messages(left.bytes());
     require(two().starts_with(&seen), "published-too-early", || {
         format!("killed there, it has published {}", listed(&seen))
