@@ -11,7 +11,7 @@ pub(super) const PIECES: &[Piece] = &[
         segment: Some(log::create),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
         tried: Tried::Deaths(0),
-        judge: |left| published_is_whole(left, 0),
+        judge: |left| published_is_whole(left, &[]),
         layout: LAYOUT,
         wrong_on_purpose: false,
     },
@@ -22,7 +22,7 @@ pub(super) const PIECES: &[Piece] = &[
         segment: Some(full_page),
         programs: &[(&["producer", NAME, "--keep-open"], TWO)],
         tried: Tried::Deaths(0),
-        judge: |left| published_is_whole(left, FIRST_SLOTS),
+        judge: |left| published_is_whole(left, &["old\n"]),
         layout: LAYOUT,
         wrong_on_purpose: false,
     },
@@ -55,7 +55,7 @@ pub(super) const PIECES: &[Piece] = &[
         segment: Some(full_page),
         programs: &[(&["producer", NAME], "one\n"), (&["consumer", NAME], "")],
         tried: Tried::Interruptions(2),
-        judge: |left| arrives(left, b"one\n"),
+        judge: |left| arrives(left, b"old\none\n"),
         layout: LAYOUT,
         wrong_on_purpose: false,
     },
@@ -80,25 +80,24 @@ const FIRST_SLOTS: u64 = (log::FIRST_LEN - log::SLOTS) / log::SLOT;
 
 const TWO: &str = "a\nbc\n";
 
-/// A log of one page whose slots are all used and consumed.
+/// A log of one page whose slots are all used, and all but the last consumed.
 fn full_page(peer: &mut Peer, name: &str) -> Asked {
     log::create(peer, name)?;
     for _ in 0..FIRST_SLOTS {
         log::push(peer, b"old\n")?;
     }
-    peer.put64(log::HEAD, FIRST_SLOTS)
+    peer.put64(log::HEAD, FIRST_SLOTS - 1)
 }
 
-/// Wherever the producer dies: what tail counts is there, whole. It began at `start`.
-fn published_is_whole(left: &Left<'_>, start: u64) -> Judged {
+/// Wherever the producer dies: what tail counts is there, whole, behind what was there before.
+fn published_is_whole(left: &Left<'_>, before: &[&str]) -> Judged {
+    let start = if before.is_empty() { 0 } else { FIRST_SLOTS - 1 };
     let (head, tail) = (left.word(log::HEAD), left.word(log::TAIL));
-    require(head == start && tail >= start, "wrong-tail", || {
-        format!(
-            "{start} messages were taken before; killed there, it leaves tail {tail} and head {head}"
-        )
+    require(head == start && tail >= start + before.len() as u64, "wrong-tail", || {
+        format!("killed there, it leaves tail {tail} and head {head}, which was {start}")
     })?;
     let seen = messages(left.bytes());
-    require(two().starts_with(&seen), "published-too-early", || {
+    require(stream(before).starts_with(&seen), "published-too-early", || {
         format!("killed there, it has published {}", listed(&seen))
     })
 }
@@ -106,16 +105,16 @@ fn published_is_whole(left: &Left<'_>, start: u64) -> Judged {
 /// Wherever the producer dies: one that is given the messages not yet published completes the
 /// stream.
 fn is_replaced(left: &Left<'_>) -> Judged {
-    let published = messages(left.bytes()).len();
+    let published = messages(left.bytes()).len().saturating_sub(1);
     let rest: String = TWO.split_inclusive('\n').skip(published).collect();
     let code = left.take_over(&["producer", left.name, "--keep-open"], rest.as_bytes());
     require(code == Some(0), "gives-up-after-a-death", || match code {
         Some(code) => format!("the producer that takes over ends with {code}"),
         None => "the producer that takes over does not end".to_owned(),
     })?;
-    let seen = messages(&left.bytes_now());
-    require(seen == two(), "loses-messages", || {
-        format!("{} should be in the log, and {} is", listed(&two()), listed(&seen))
+    let (wanted, seen) = (stream(&["old\n"]), messages(&left.bytes_now()));
+    require(seen == wanted, "loses-messages", || {
+        format!("{} should be in the log, and {} is", listed(&wanted), listed(&seen))
     })
 }
 
@@ -134,8 +133,10 @@ fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
     (head..word(log::TAIL).min(head + 4)).map(read).collect()
 }
 
-fn two() -> Vec<Vec<u8>> {
-    TWO.split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect()
+/// What was there before, and the two messages.
+fn stream(before: &[&str]) -> Vec<Vec<u8>> {
+    let lines = before.iter().copied().chain(TWO.split_inclusive('\n'));
+    lines.map(|line| line.as_bytes().to_vec()).collect()
 }
 
 fn listed(messages: &[Vec<u8>]) -> String {
