@@ -1,5 +1,6 @@
 //! `cargo lab verify`: what an instructor runs after touching a lab.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -11,17 +12,20 @@ use crate::cli::Verify;
 use crate::compile::Workshop;
 use crate::course::Course;
 use crate::exit_code::{Blame, ExitCode, Failure};
+use crate::exploration;
 use crate::facts;
 use crate::machine;
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
 use crate::submission::Origin;
-use crate::verify::{Finding, Kind, Plan, Weakened, cases, idle_checks, judge, weaken};
+use crate::verify::{Case, Finding, Kind, Plan, Weakened, cases, idle_checks, judge, weaken};
 
 #[derive(Serialize)]
 struct Verified {
     findings: Vec<Finding>,
     /// What does not hold of the labs as they lie on disk.
     broken_facts: Vec<String>,
+    /// Wrong submissions that only a schedule shows, on a machine where none can be controlled.
+    not_judged: Vec<String>,
     /// Checks that no wrong submission shows to be able to fail.
     idle_checks: Vec<String>,
     gradings: u32,
@@ -50,6 +54,7 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         number += 1;
         matches!(case.kind, Kind::Starter | Kind::Solution) || number % arguments.every == 0
     });
+    let not_judged = not_judged(&harness, &mut cases);
     let ticker = Ticker::new();
     // The seed is built once, before many need it at the same time.
     drop(Workshop::open(course, &Origin::Solution, |text| ticker.announce(text)).broken()?);
@@ -73,7 +78,9 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     let total = cases.len();
     let findings = judge(&plan, &cases, |done, case| {
         let rest = start.elapsed().as_secs() * total.saturating_sub(done) as u64 / done as u64;
-        ticker.tell(&format!("{done}/{total}, about {rest} s to go; last: {case}"));
+        let told = format!("{done}/{total}, about {rest} s to go; last: {case}");
+        // A log wants to hear of it now and then.
+        if done.is_multiple_of(50) { ticker.announce(&told) } else { ticker.tell(&told) }
     });
     drop(load);
     ticker.clear();
@@ -83,6 +90,7 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         gradings: arguments.repeat * total as u32,
         findings,
         broken_facts,
+        not_judged,
         idle_checks,
         unexpected,
     };
@@ -113,6 +121,22 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     Ok(if whole { ExitCode::Passed } else { ExitCode::Failed })
 }
 
+/// Takes out what cannot be judged on this machine, and returns its names.
+fn not_judged(harness: &Path, cases: &mut Vec<Case<'_>>) -> Vec<String> {
+    if exploration::can_explore(harness).is_ok() {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    cases.retain(|case| {
+        let only_a_schedule = matches!(&case.kind, Kind::Wrong(expect) if expect.exploration);
+        if only_a_schedule {
+            names.push(case.name.clone());
+        }
+        !only_a_schedule
+    });
+    names
+}
+
 /// Tells for each check which wrong submission notices that it has gone blunt.
 fn blunt_each(weakened: &[Weakened], json: bool) -> Done {
     let unnoticed = weakened.iter().filter(|one| one.noticed.is_none()).count();
@@ -136,6 +160,10 @@ fn tell(verified: &Verified) {
             let times = format!("{} of {}", finding.unexpected.len(), finding.times);
             say(&format!("{} {}  {}  {first}", paint(BAD, "✘"), finding.case, paint(DIM, &times)));
         }
+    }
+    for case in &verified.not_judged {
+        let why = "not judged: schedules cannot be controlled here";
+        say(&format!("{} {case}  {}", paint(OPEN, "-"), paint(DIM, why)));
     }
     for fact in &verified.broken_facts {
         say(&format!("{} {fact}", paint(BAD, "✘")));
