@@ -77,6 +77,11 @@ pub enum Command {
     },
     /// Prove the course: starters, solutions, wrong and right submissions (for instructors)
     Verify(Verify),
+    /// Make a new lab that passes verify, to be filled with life (for instructors)
+    New {
+        /// Its name, as in message-queue
+        id: String,
+    },
     /// Print the completions for a shell
     #[command(
         after_help = "As in: cargo lab completions bash > ~/.local/share/bash-completion/completions/lab"

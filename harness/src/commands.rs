@@ -18,6 +18,7 @@ mod doctor;
 mod explain;
 mod hint;
 mod list;
+mod new;
 mod reset;
 mod run;
 mod solution;
@@ -65,6 +66,7 @@ pub fn run(cli: Cli) -> Done {
         Some(Command::Reset { lab, yes }) => reset::reset(&course()?, &lab, yes),
         Some(Command::Solution { lab, give_up }) => solution::solution(&course()?, &lab, give_up),
         Some(Command::Clean { build, json }) => clean::clean(&course()?, build, json),
+        Some(Command::New { id }) => new::new(&course()?, &id),
         Some(Command::Doctor { json }) => doctor::doctor(json),
     }
 }

@@ -4,6 +4,7 @@ mod cli;
 mod corpus;
 mod lab;
 mod machine;
+mod new;
 mod peer;
 mod programs;
 mod records;
