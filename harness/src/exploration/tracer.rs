@@ -73,6 +73,10 @@ fn run(request: &Request, player: Option<&mut dyn Player>) -> Answer {
         },
     };
     match explored(request, piece, search) {
+        // Nobody is accused of taking long: it may be right, and only too large for this.
+        Ok(Ok(report)) if report.verdict == Verdict::TooLong => {
+            Answer::Unsupported("a run takes more steps than are tried here".to_owned())
+        }
         Ok(Ok(report)) => Answer::Explored(Box::new(told(&report, request))),
         Ok(Err(why)) => Answer::Unsupported(why.to_string()),
         Err(why) => Answer::Broken(why),
@@ -147,10 +151,10 @@ fn absent(path: &Path) -> std::io::Result<()> {
 fn told(report: &Report, request: &Request) -> Explored {
     let fault = match &report.verdict {
         Verdict::Pass | Verdict::Stopped if !report.races.is_empty() => Some(Fault::Race),
-        Verdict::Pass | Verdict::Stopped => None,
+        Verdict::Pass | Verdict::Stopped | Verdict::TooLong => None,
         Verdict::Wrong(_) => Some(Fault::Wrong),
         Verdict::Deadlock(_) => Some(Fault::Deadlock),
-        Verdict::Livelock(_) | Verdict::TooLong => Some(Fault::NoEnd),
+        Verdict::Livelock(_) => Some(Fault::NoEnd),
         Verdict::Failed { .. } => Some(Fault::Dies),
     };
     let words = match fault {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use nix::libc;
 use serde_json::Value;
 
-use crate::lab::{LABS, command, finish, lab};
+use crate::lab::{LABS, command, finish, lab, root};
 
 /// What `trace --json` or `replay --json` has printed.
 fn json(arguments: &[&str]) -> Value {
@@ -24,6 +24,13 @@ fn nothing_is_found_in_the_solutions_but_what_is_wrong_on_purpose() {
             let on_purpose = ["racy", "torn"].contains(&piece["piece"].as_str().unwrap());
             assert_eq!(piece["fault"].is_string(), on_purpose, "{piece:#}");
             assert!(on_purpose || piece["complete"] == true, "{piece:#}");
+            if piece["piece"] == "mutex" {
+                // The page quotes it.
+                let page = std::fs::read_to_string(root().join("docs/interleaving.md")).unwrap();
+                let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+                let coverage = piece["coverage"].as_str().unwrap();
+                assert!(page.contains(coverage), "docs/interleaving.md lacks `{coverage}`");
+            }
         }
     }
 }
