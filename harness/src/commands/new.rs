@@ -107,7 +107,7 @@ fn registered(course: &Course, id: &str, snake: &str) -> Result<String> {
     // The modules stand in the order of their names.
     let is_module = |line: &&str| line.starts_with("mod ");
     let last = lines.iter().rposition(is_module).context("no modules")?;
-    let behind = lines.iter().position(|line| is_module(&line) && **line > *module);
+    let behind = lines.iter().position(|line| is_module(line) && **line > *module);
     lines.insert(behind.unwrap_or(last + 1), &module);
     Ok(lines.join("\n") + "\n")
 }

@@ -15,7 +15,7 @@ use crate::verdict::{Outcome, Stop};
 use crate::watch::Event;
 
 /// Patience of a program that is meant to wait: far more than the slow creator takes.
-const LONG: &str = "6000";
+const LONG: &str = "60000";
 /// Patience of a program that is meant to give up.
 const SHORT: &str = "200";
 /// One sleep this long breaks the rule of 250 ms whatever else the machine does: the kernel says
