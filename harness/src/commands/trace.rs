@@ -29,25 +29,20 @@ pub(super) fn trace(course: &Course, arguments: &Trace) -> Done {
         let error = anyhow!("{} has no piece to trace", lab.id);
         return Err(error).usage();
     }
-    if arguments.play {
-        let [piece] = chosen.as_slice() else {
-            let ids: Vec<&str> = chosen.iter().map(|piece| piece.id).collect();
-            let error = anyhow!(
-                "--play is about one piece\n  what to do: add --piece, one of {}",
-                ids.join(", ")
-            );
-            return Err(error).usage();
-        };
-        let stage = match Stage::open(course, lab, &arguments.whose)? {
-            Ok(stage) => stage,
-            Err(done) => return Ok(done),
-        };
-        return play::play(&stage, piece, arguments.model, &arguments.whose);
+    if arguments.play && chosen.len() > 1 {
+        let ids: Vec<&str> = chosen.iter().map(|piece| piece.id).collect();
+        let error = anyhow!(
+            "--play is about one piece\n  what to do: add --piece, one of {}",
+            ids.join(", ")
+        );
+        return Err(error).usage();
     }
-    let stage = match Stage::open(course, lab, &arguments.whose)? {
-        Ok(stage) => stage,
-        Err(done) => return Ok(done),
+    let Some(stage) = Stage::open(course, lab, &arguments.whose)? else {
+        return Ok(ExitCode::Failed);
     };
+    if arguments.play {
+        return play::play(&stage, chosen[0], arguments.model, &arguments.whose);
+    }
     let mut worst = ExitCode::Passed;
     let mut all = Vec::new();
     for piece in chosen {
@@ -84,9 +79,8 @@ pub(super) fn replay(course: &Course, arguments: &Replay) -> Done {
     let recipe: Recipe = arguments.run.parse().map_err(|error: String| anyhow!(error)).usage()?;
     let lab = course.lab(&recipe.lab).usage()?;
     let piece = piece(lab, &recipe.piece).usage()?;
-    let stage = match Stage::open(course, lab, &arguments.whose)? {
-        Ok(stage) => stage,
-        Err(done) => return Ok(done),
+    let Some(stage) = Stage::open(course, lab, &arguments.whose)? else {
+        return Ok(ExitCode::Failed);
     };
     let explored = stage.ask(piece, recipe.model, Way::Replay(recipe.schedule.clone()), 1)?;
     let same = recipe.hash.as_ref().is_none_or(|hash| explored.hash.starts_with(hash));
@@ -115,8 +109,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// Builds what is asked for; where the compiler refuses it, says so and how that ends.
-    fn open(course: &Course, lab: &Lab, whose: &Whose) -> Result<Result<Stage, ExitCode>, Failure> {
+    /// Builds what is asked for; nothing where the compiler refuses it, which is told.
+    fn open(course: &Course, lab: &Lab, whose: &Whose) -> Result<Option<Stage>, Failure> {
         let ticker = Ticker::new();
         let stage = |program, workshop, ticker| Stage {
             lab: lab.id.clone(),
@@ -132,18 +126,18 @@ impl Stage {
                 )
             };
             let program = program.canonicalize().map_err(told).usage()?;
-            return Ok(Ok(stage(program, None, ticker)));
+            return Ok(Some(stage(program, None, ticker)));
         }
         let origin = origin(whose);
         let submission = Submission::collect(course, lab, &origin).usage()?;
         let workshop = Workshop::open(course, &origin, |text| ticker.announce(text)).broken()?;
         ticker.tell(&format!("{}: building", lab.id));
         match workshop.build(course, lab, &submission).broken()? {
-            Built::Program(program) => Ok(Ok(stage(program, Some(workshop), ticker))),
+            Built::Program(program) => Ok(Some(stage(program, Some(workshop), ticker))),
             Built::Refused(words) => {
                 ticker.clear();
                 say(&format!("the program does not compile; the compiler says:\n\n{words}"));
-                Ok(Err(ExitCode::Failed))
+                Ok(None)
             }
         }
     }
