@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use interleave::{Budget, Lab, Memory, Player, Report, Search, Unsupported, Verdict, explore};
 
@@ -25,7 +25,10 @@ pub fn main() {
     let answer = match serde_json::from_reader::<_, Request>(std::io::stdin().lock()) {
         Ok(request) => {
             sit(request.seat);
-            run(&request, None)
+            let answer = run(&request, None);
+            // Who asked may be gone by now, and then nobody else removes it.
+            let _ = absent(&path_of(&request.name));
+            answer
         }
         Err(error) => Answer::Broken(error.to_string()),
     };
@@ -136,9 +139,12 @@ fn made(request: &Request, create: fn(&mut Peer, &str) -> Asked) -> Result<Vec<u
     let object = Object::open(&request.name).map_err(|error| told(&error))?;
     let bytes = object.map(|object| object.bytes()).unwrap_or_default();
     drop(peer);
-    absent(&Path::new(SHM_DIR).join(request.name.trim_start_matches('/')))
-        .map_err(|error| told(&error))?;
+    absent(&path_of(&request.name)).map_err(|error| told(&error))?;
     Ok(bytes)
+}
+
+fn path_of(name: &str) -> PathBuf {
+    Path::new(SHM_DIR).join(name.trim_start_matches('/'))
 }
 
 fn absent(path: &Path) -> std::io::Result<()> {
