@@ -116,7 +116,7 @@ fn files(course: &Course, lab: &Lab, found: &mut Vec<String>) {
     }
 }
 
-/// No text that tells of a failure holds a line of the solution.
+/// No hint and no text that tells of a failure holds a line of the solution.
 fn answers(course: &Course, lab: &Lab, found: &mut Vec<String>) {
     let mut told: Vec<(String, String)> = diagnosis::catalogue()
         .map(|entry| (entry.code.clone(), [&*entry.required, &entry.likely, &entry.page].concat()))
@@ -124,16 +124,25 @@ fn answers(course: &Course, lab: &Lab, found: &mut Vec<String>) {
     for check in checks::table(&lab.id) {
         told.push((check.id.to_owned(), check.title.to_owned()));
     }
+    for step in &lab.steps {
+        told.extend(step.hints.iter().map(|hint| (format!("a hint of {}", step.id), hint.clone())));
+    }
     let wrong = course.root.join("harness/tests/submissions").join(&lab.id).join("wrong");
     for entry in fs::read_dir(wrong).into_iter().flatten().flatten() {
         let path = entry.path().join("report.txt");
         told.push((path.display().to_string(), read(&path)));
     }
+    // A report breaks its lines where they are full.
+    for (_, text) in &mut told {
+        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
     for (starter, solution) in student_files(course, lab) {
         let given = read(&starter);
         let solved = read(&solution);
-        let lines = solved.lines().map(|line| line.split("//").next().unwrap_or("").trim());
-        for line in lines.filter(|line| line.len() >= TELLING && !given.contains(line)) {
+        let lines = solved.lines().map(|line| line.split("//").next().unwrap_or(""));
+        let lines = lines.map(|line| line.trim().trim_end_matches([';', ',', '{', ' ']));
+        let telling = lines.filter(|line| line.len() >= TELLING && !given.contains(line));
+        for line in telling.collect::<BTreeSet<_>>() {
             for (place, _) in told.iter().filter(|(_, text)| text.contains(line)) {
                 found.push(format!("{place} holds a line of the solution: {line}"));
             }
@@ -143,8 +152,10 @@ fn answers(course: &Course, lab: &Lab, found: &mut Vec<String>) {
 
 /// The student's files, as handed out and as solved.
 fn student_files(course: &Course, lab: &Lab) -> Vec<(PathBuf, PathBuf)> {
-    let (labs, solutions) = (course.lab_folder(lab), course.solution_folder(lab));
-    lab.student_files.iter().map(|file| (labs.join(file), solutions.join(file))).collect()
+    // Not as they lie in the lab: somebody may be at work there.
+    let starters = course.root.join("harness/starters").join(&lab.id);
+    let solutions = course.solution_folder(lab);
+    lab.student_files.iter().map(|file| (starters.join(file), solutions.join(file))).collect()
 }
 
 /// A file's text; nothing where there is none.
