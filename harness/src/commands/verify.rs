@@ -8,9 +8,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Done, Ticker, harness, say, say_json};
+use crate::checks;
 use crate::cli::Verify;
 use crate::compile::Workshop;
-use crate::course::Course;
+use crate::course::{Course, Lab};
 use crate::exit_code::{Blame, ExitCode, Failure};
 use crate::exploration;
 use crate::facts;
@@ -34,6 +35,9 @@ struct Verified {
 
 pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     let labs = course.chosen(&arguments.only).usage()?;
+    if let Some(check) = &arguments.blunt {
+        known_check(&labs, check).usage()?;
+    }
     let harness = harness()?;
     machine::can_share_memory().broken()?;
     machine::can_watch_processes(&harness).broken()?;
@@ -119,6 +123,20 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     let whole =
         unexpected == 0 && verified.idle_checks.is_empty() && verified.broken_facts.is_empty();
     Ok(if whole { ExitCode::Passed } else { ExitCode::Failed })
+}
+
+/// A check that is not there cannot be made blunt, and nobody would notice.
+fn known_check(labs: &[&Lab], words: &str) -> anyhow::Result<()> {
+    let known = |(lab, check): (&str, &str)| {
+        labs.iter().any(|one| one.id == lab) && checks::table(lab).iter().any(|one| one.id == check)
+    };
+    if words.split_once('/').is_some_and(known) {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!(
+        "no check is called `{}`\n  what to do: name lab and check, as in `raw-segment/exact-length`",
+        words.escape_debug()
+    ))
 }
 
 /// Takes out what cannot be judged on this machine, and returns its names.

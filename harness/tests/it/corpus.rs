@@ -31,3 +31,12 @@ fn a_blunt_check_is_noticed() {
     let verified: Value = serde_json::from_str(&finished.out).unwrap();
     assert!(verified["unexpected"].as_u64().unwrap() > 0, "{}", finished.out);
 }
+
+#[test]
+fn a_check_that_is_not_there_is_not_made_blunt_in_silence() {
+    for words in ["race-condition/no-such-check", "no-such-lab/racy-adds-one", "racy-adds-one"] {
+        let finished = lab(&["verify", "--blunt", words]);
+        assert_eq!(finished.code, 2, "{words}: {}{}", finished.out, finished.err);
+        assert!(finished.err.contains("no check is called"), "{words}: {}", finished.err);
+    }
+}
