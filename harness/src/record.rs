@@ -29,8 +29,8 @@ pub struct Record {
     pub outcome: ResultKind,
     /// Why it got no further, for all outcomes but `graded`: the compiler's own words, or ours.
     pub message: Option<String>,
-    /// What the student's program was kept away from while it ran: `T0` is nothing.
-    pub isolation: String,
+    /// What the student's programs were kept away from while they ran.
+    pub isolation: Isolation,
     /// Points earned of the 100, by the steps that are no bonus.
     pub points: u32,
     /// Points there are, without the bonus.
@@ -55,6 +55,31 @@ pub struct SubmissionRecord {
     pub sha256: String,
 }
 
+/// What a student's programs were kept away from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Isolation {
+    /// How much of it there was.
+    pub tier: Tier,
+    /// What was in force, as short words: `namespaces`, `landlock-7`, `seccomp`.
+    pub features: Vec<String>,
+    /// What this machine refused, each with its reason.
+    pub missing: Vec<String>,
+}
+
+/// How much confinement there was; a later one is more.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Tier {
+    /// None but limits: right for a student's own work, wrong for strangers'.
+    #[default]
+    T0,
+    /// A user of its own, refused system calls, limits: what a plain container allows.
+    T1,
+    /// Namespaces of its own and all of the above.
+    T2,
+}
+
 /// How far a grading got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -63,6 +88,8 @@ pub enum ResultKind {
     Graded,
     /// The compiler refused the submission; 0 points.
     BuildFailed,
+    /// What was handed in is not what the lab asks for; 0 points.
+    InvalidSubmission,
     /// The grader or the machine failed; the points mean nothing.
     Broken,
 }
@@ -205,7 +232,7 @@ impl Record {
             submission,
             outcome: ResultKind::Graded,
             message: None,
-            isolation: "T0".to_owned(),
+            isolation: Isolation::default(),
             points: 0,
             max_points: sum(false),
             bonus: 0,

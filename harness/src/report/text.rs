@@ -35,6 +35,12 @@ pub fn report(record: &Record, title: &str, again: &str, detail: Detail) -> Stri
             let _ = writeln!(out, "\n  {} 0/{}", paint(BAD, "points"), record.max_points);
             return out;
         }
+        ResultKind::InvalidSubmission => {
+            let words = record.message.as_deref().unwrap_or("");
+            let _ = writeln!(out, "  {} not a submission of this lab: {words}", paint(BAD, "✘"));
+            let _ = writeln!(out, "\n  {} 0/{}", paint(BAD, "points"), record.max_points);
+            return out;
+        }
         ResultKind::Broken if record.steps.is_empty() => {
             let words = record.message.as_deref().unwrap_or("");
             let _ = writeln!(out, "  {} the grader failed, not you: {words}", paint(OPEN, "!"));
