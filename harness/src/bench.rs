@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use sandbox::{Confinement, Policy};
 
 use crate::orderings::Orderings;
 use crate::verdict::{Outcome, Stop};
@@ -27,8 +29,18 @@ pub struct Bench {
     pub orderings: Lazy,
     /// What was handed in, by path; nothing where it was a program.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// How the student's programs are kept in; nothing where they run with our own rights.
+    pub confined: Option<Confined>,
     /// A check that passes whatever it sees: how the corpus is shown to notice a blunt check.
     pub blunt: Option<String>,
+}
+
+/// How the student's programs are kept in.
+pub struct Confined {
+    /// What each of them may do, for who must make it ready in another process.
+    pub policy: Policy,
+    /// The same, ready.
+    pub confinement: Arc<Confinement>,
 }
 
 /// What works out the orderings.
@@ -87,6 +99,11 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Bench {
+    /// What each of the student's programs gives up before it runs.
+    pub fn confinement(&self) -> Option<Arc<Confinement>> {
+        self.confined.as_ref().map(|confined| Arc::clone(&confined.confinement))
+    }
+
     /// The memory orderings the source wrote, as the compiler understood them.
     ///
     /// # Errors

@@ -37,12 +37,20 @@ pub enum Extent<'a> {
     FirstFailure,
 }
 
-/// Judges a submission. `progress` is told of each check before it runs.
+/// What is told while a submission is judged.
+pub enum Told<'a> {
+    /// A check begins.
+    Check(&'a Step, &'a Check),
+    /// A step is done.
+    Step(&'a StepRecord),
+}
+
+/// Judges a submission. `tell` hears of it as it goes on.
 pub fn judge(
     lab: &Lab,
     bench: &Bench,
     extent: Extent<'_>,
-    mut progress: impl FnMut(&Step, &Check),
+    mut tell: impl FnMut(Told<'_>),
 ) -> Vec<StepRecord> {
     let table = checks::table(&lab.id);
     let wanted = |step: &Step| match extent {
@@ -68,13 +76,15 @@ pub fn judge(
             done.push(match because {
                 Some(because) => CheckRecord::skipped(check, because),
                 None => {
-                    progress(step, check);
+                    tell(Told::Check(step, check));
                     run(check, bench)
                 }
             });
         }
         let failed = done.iter().any(|check| check.status == Status::Failed);
-        records.push(StepRecord::new(step, done));
+        let record = StepRecord::new(step, done);
+        tell(Told::Step(&record));
+        records.push(record);
         if failed && matches!(extent, Extent::FirstFailure) {
             break;
         }

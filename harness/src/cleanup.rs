@@ -7,10 +7,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::procfs;
@@ -31,6 +33,12 @@ struct Registry {
     folders: BTreeSet<PathBuf>,
 }
 
+/// Whether this process lives in a cell: then every child that nobody waits for is a student's.
+static IN_A_CELL: AtomicBool = AtomicBool::new(false);
+
+/// Tells a peer or a tracer of ours that it lives in a cell, where nobody may look into it.
+const CLOSED: &str = "SHMLAB_CLOSED";
+
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -42,6 +50,73 @@ pub fn fresh_name() -> String {
     // Waits for ever once we are being ended.
     drop(lock());
     name
+}
+
+/// From here on, what is left behind is looked for among all children and all objects of this user:
+/// in a cell there are no others.
+pub(crate) fn live_in_a_cell() {
+    IN_A_CELL.store(true, Relaxed);
+}
+
+/// Whether this process lives in a cell.
+pub(crate) fn in_a_cell() -> bool {
+    IN_A_CELL.load(Relaxed)
+}
+
+/// Lets a process of ours that is about to be started know where it lives.
+pub(crate) fn tell_where_we_are(command: &mut Command) {
+    if in_a_cell() {
+        command.env(CLOSED, "1");
+    }
+}
+
+/// In a cell, closes this process's memory to others of the same user.
+pub(crate) fn close_ourselves() {
+    if std::env::var_os(CLOSED).is_some() {
+        let _ = nix::sys::prctl::set_dumpable(false);
+    }
+}
+
+/// Ends every process that a student's program has left, in a cell, and says how many there were.
+/// Called when none of ours is running.
+pub(crate) fn end_strays() -> usize {
+    let mut found = 0;
+    // Who is ended leaves its own children to us. Nobody outruns this for long: who forks without end
+    // meets the limit on processes.
+    for _ in 0..1000 {
+        let mut children = procfs::children(Pid::this());
+        if children.is_empty() {
+            break;
+        }
+        children.retain(|&child| !procfs::ended(child));
+        found += children.len();
+        if Pid::this().as_raw() == 1 {
+            // All there are but us, in one step: nothing here is anybody else's.
+            let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        }
+        for child in children {
+            let _ = kill(child, Signal::SIGKILL);
+        }
+        while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+            if status == WaitStatus::StillAlive {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Removes every object of this user in `/dev/shm`, in a cell, and returns the names.
+pub(crate) fn remove_own_names() -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let own = nix::unistd::geteuid().as_raw();
+    let mut names = all_names();
+    names.retain(|name| {
+        let path = Path::new(SHM_DIR).join(name);
+        path.symlink_metadata().is_ok_and(|meta| meta.uid() == own) && fs::remove_file(path).is_ok()
+    });
+    names
 }
 
 /// Registers the process group of a program that has just been started.

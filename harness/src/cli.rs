@@ -90,12 +90,18 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Grade submissions: folders, archives, or folders of them
+    #[command(display_order = 20)]
+    Grade(Grade),
     /// Plays the grader's own partner of a student's program.
     #[command(name = "__peer", hide = true)]
     Peer,
     /// Explores one piece, asked on standard input.
     #[command(name = "__explore", hide = true)]
     Explore,
+    /// Does one piece of work in a cell, asked on standard input.
+    #[command(name = "__cell", hide = true)]
+    Cell,
 }
 
 /// Whose program is meant.
@@ -247,4 +253,59 @@ pub struct Replay {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `grade`.
+#[derive(Args, Debug)]
+pub struct Grade {
+    /// A submission (folder, .zip, .tar, .tar.gz), or a folder with one entry a submission
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Where the results go, one mark sheet a submission
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Only this lab; may be given several times. Without it, the labs that a submission holds
+    #[arg(long = "lab", value_name = "LAB")]
+    pub labs: Vec<String>,
+    /// Judge this step only, and those it needs
+    #[arg(long, value_name = "STEP", requires = "labs")]
+    pub step: Option<String>,
+    /// Submissions graded at once; one a processor unless told
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Grade the Ith of N parts, as 2/8: which part a submission is in never changes
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub shard: Option<(u64, u64)>,
+    /// Keep sheets that are there, of the same files and by the same grader
+    #[arg(long)]
+    pub resume: bool,
+    /// The least confinement to grade under: T2, T1, or T0 for submissions you trust
+    #[arg(long, value_name = "TIER", default_value = "T1", value_parser = clap::builder::ValueParser::new(|text: &str| text.parse::<sandbox::Tier>()))]
+    pub require_isolation: sandbox::Tier,
+    /// End where schedules cannot be controlled, instead of leaving those checks out
+    #[arg(long)]
+    pub require_exploration: bool,
+    /// Seconds that one lab of a submission may be judged
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub deadline: u64,
+    /// Print a summary as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// At most this confinement, for tests of the weaker ones
+    #[arg(long, hide = true, default_value = "T2", value_parser = clap::builder::ValueParser::new(|text: &str| text.parse::<sandbox::Tier>()))]
+    pub at_most: sandbox::Tier,
+    /// Leave this defence out, for tests that show what it is there for
+    #[arg(long, hide = true, value_name = "DEFENCE", value_parser = clap::builder::ValueParser::new(|text: &str| text.parse::<sandbox::Defence>()))]
+    pub sabotage: Vec<sandbox::Defence>,
+}
+
+/// `2/8` as (1, 8): the second of eight.
+fn parse_shard(text: &str) -> Result<(u64, u64), String> {
+    let numbers = text.split_once('/').and_then(|(index, count)| {
+        Some((index.parse::<u64>().ok()?, count.parse::<u64>().ok()?))
+    });
+    match numbers {
+        Some((index, count)) if (1..=count).contains(&index) => Ok((index - 1, count)),
+        _ => Err("a part is written I/N, from 1/N to N/N".to_owned()),
+    }
 }

@@ -16,6 +16,7 @@ mod check;
 mod clean;
 mod doctor;
 mod explain;
+mod grade;
 mod hint;
 mod list;
 mod new;
@@ -40,6 +41,8 @@ pub fn run(cli: Cli) -> Done {
             crate::peer::worker_main();
             Ok(ExitCode::Passed)
         }
+        // It was done before there was a second thread.
+        Some(Command::Cell) => Ok(ExitCode::Usage),
         Some(Command::Explore) => {
             crate::exploration::tracer_main();
             Ok(ExitCode::Passed)
@@ -57,6 +60,7 @@ pub fn run(cli: Cli) -> Done {
         Some(Command::Explain { code }) => explain::explain(code.as_deref()),
         None => status::status(&course()?),
         Some(Command::Check(arguments)) => check::check(&course()?, &arguments),
+        Some(Command::Grade(arguments)) => grade::grade(&course()?, &arguments),
         Some(Command::Run(arguments)) => run::run(&course()?, &arguments),
         Some(Command::Verify(arguments)) => verify::verify(&course()?, &arguments),
         Some(Command::Trace(arguments)) => trace::trace(&course()?, &arguments),

@@ -19,11 +19,13 @@ use sha2::{Digest, Sha256};
 
 use crate::cleanup;
 use crate::course::{Course, Lab};
+use crate::isolation::{Answer, Compile, Isolation};
 use crate::orderings::Orderings;
 use crate::overlay;
 use crate::peer::to_hex;
 use crate::procfs;
 use crate::submission::{Origin, Submission};
+use crate::toolchain::{self, Toolchain};
 
 /// The profile of every graded program, defined in the root manifest.
 const PROFILE: &str = "grade";
@@ -40,8 +42,16 @@ pub enum Built {
     Refused(String),
 }
 
+/// How a run of cargo ended.
+struct Ran {
+    well: bool,
+    words: String,
+}
+
 /// A tree and a target folder to build one kind of submission in. Locked while it is held.
-pub struct Workshop {
+pub struct Workshop<'a> {
+    /// How the compiler is kept in; nothing where it runs with our own rights.
+    isolation: Option<&'a Isolation>,
     course_root: PathBuf,
     folder: PathBuf,
     /// A submission of somebody else's gets a workshop of its own, which goes with it.
@@ -49,14 +59,28 @@ pub struct Workshop {
     _lock: Option<Flock<fs::File>>,
 }
 
-impl Workshop {
+impl<'a> Workshop<'a> {
     /// Opens the workshop for submissions of this origin, building the seed if there is none.
     /// `tell` is called before long work with what is being done.
     ///
     /// # Errors
     ///
     /// When cargo is missing, the dependencies cannot be had, or the disk says no.
-    pub fn open(course: &Course, origin: &Origin, tell: impl Fn(&str)) -> Result<Workshop> {
+    pub fn open(course: &Course, origin: &Origin, tell: impl Fn(&str)) -> Result<Workshop<'a>> {
+        Workshop::open_with(course, origin, None, tell)
+    }
+
+    /// As [`Workshop::open`], for the submission of a stranger: the compiler runs in a cell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Workshop::open`].
+    pub fn open_with(
+        course: &Course,
+        origin: &Origin,
+        isolation: Option<&'a Isolation>,
+        tell: impl Fn(&str),
+    ) -> Result<Workshop<'a>> {
         let seed = seed(course, &tell)?;
         let name = match origin {
             Origin::Workspace => "workspace".to_owned(),
@@ -79,12 +103,13 @@ impl Workshop {
         let grown_from = fs::read_to_string(&origin_file).unwrap_or_default();
         if grown_from != seed.display().to_string() {
             let _ = fs::remove_dir_all(&folder);
-            copy_folder(&seed.join("target"), &folder.join("target"))?;
+            copy_target(&seed.join("target"), &folder.join("target"))?;
             // The sources too, with their times: `labkit` in the seed then counts as built from them.
             copy_folder(&seed.join("tree"), &folder.join("tree"))?;
             overlay::put(&origin_file, seed.display().to_string().as_bytes())?;
         }
-        Ok(Workshop { course_root: course.root.clone(), folder, fleeting, _lock: lock })
+        let course_root = course.root.clone();
+        Ok(Workshop { isolation, course_root, folder, fleeting, _lock: lock })
     }
 
     /// Builds the program of `lab` from this submission.
@@ -95,20 +120,51 @@ impl Workshop {
     /// no error but a result.
     pub fn build(&self, course: &Course, lab: &Lab, submission: &Submission) -> Result<Built> {
         overlay::lay(course, lab, submission, &self.tree())?;
-        let output = run_cargo(self.cargo("build", &self.folder.join("target")).args([
-            "--package",
-            &lab.id,
-            "--bins",
-        ]))?;
-        if output.status.success() {
+        let mut cargo = self.cargo("build", &self.folder.join("target"));
+        cargo.args(["--package", &lab.id, "--bins"]);
+        let Ran { well, words } = self.run(cargo)?;
+        if well {
             return Ok(Built::Program(self.folder.join("target").join(PROFILE).join(&lab.id)));
         }
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        // Without a position in a file it is no word about the student's program.
-        if words.contains("-->") {
-            return Ok(Built::Refused(self.relative(&words)));
+        match refusal(&words, lab) {
+            Some(words) => Ok(Built::Refused(self.relative(&words))),
+            None => Err(cargo_failed(&words)),
         }
-        Err(cargo_failed(&words))
+    }
+
+    /// The files of the program's intermediate code, made by the compiler in its cell.
+    ///
+    /// # Errors
+    ///
+    /// When cargo cannot be run.
+    pub fn intermediate(&self, lab: &Lab) -> Result<Vec<PathBuf>> {
+        let target = self.folder.join("target");
+        self.run(self.intermediate_code(lab, &target))?;
+        Ok(llvm_files(&target, &lab.id.replace('-', "_")))
+    }
+
+    fn run(&self, mut cargo: Command) -> Result<Ran> {
+        let Some(isolation) = self.isolation else {
+            let output = run_cargo(&mut cargo)?;
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Ok(Ran { well: output.status.success(), words });
+        };
+        let toolchain = Toolchain::found()?;
+        let compile = Compile {
+            program: toolchain.cargo.clone(),
+            arguments: cargo.get_args().map(OsString::from).collect(),
+            environment: toolchain.environment(&self.folder.join("target")),
+            folder: self.tree(),
+        };
+        match isolation.compile(compile, &toolchain.seen(), &self.folder)? {
+            Answer::Compiled { code: Some(0), .. } => Ok(Ran { well: true, words: String::new() }),
+            Answer::Compiled { words, signal, .. } => {
+                let killed = signal.map(|signal| format!("\ncargo was ended by signal {signal}"));
+                Ok(Ran { well: false, words: words + &killed.unwrap_or_default() })
+            }
+            Answer::Refused(why) | Answer::Broken(why) => bail!("the compiler has no cell: {why}"),
+            answer => bail!("the compiler's cell says {answer:?}"),
+        }
     }
 
     /// The work of reading the program's memory orderings. The result is kept with the submission's
@@ -124,11 +180,7 @@ impl Workshop {
         // so that a workshop that lives on has a second target folder for it.
         let program_target = self.folder.join("target");
         let target = if self.fleeting { program_target.clone() } else { folder.join("target") };
-        let mut cargo = self.cargo("rustc", &target);
-        cargo.args(["--package", &lab.id, "--lib", "--", "--emit=llvm-ir"]);
-        // Optimised, so that addresses are constant; all in one file; and every function by itself
-        // too, though it may be inlined everywhere.
-        cargo.args(["-Copt-level=2", "-Cdebuginfo=0", "-Ccodegen-units=1", "-Clink-dead-code"]);
+        let mut cargo = self.intermediate_code(lab, &target);
         let library = lab.id.replace('-', "_");
         move || {
             if let Some(ir) = fs::read_to_string(&kept)
@@ -155,6 +207,16 @@ impl Workshop {
         }
     }
 
+    /// The command that emits a lab's intermediate code.
+    fn intermediate_code(&self, lab: &Lab, target: &Path) -> Command {
+        let mut cargo = self.cargo("rustc", target);
+        cargo.args(["--package", &lab.id, "--lib", "--", "--emit=llvm-ir"]);
+        // Optimised, so that addresses are constant; all in one file; and every function by itself
+        // too, though it may be inlined everywhere.
+        cargo.args(["-Copt-level=2", "-Cdebuginfo=0", "-Ccodegen-units=1", "-Clink-dead-code"]);
+        cargo
+    }
+
     fn tree(&self) -> PathBuf {
         self.folder.join("tree")
     }
@@ -176,7 +238,7 @@ impl Workshop {
     }
 }
 
-impl Drop for Workshop {
+impl Drop for Workshop<'_> {
     fn drop(&mut self) {
         if self.fleeting {
             let _ = fs::remove_dir_all(&self.folder);
@@ -185,25 +247,10 @@ impl Drop for Workshop {
     }
 }
 
-/// The version of the compiler, and proof that cargo is there.
-///
-/// # Errors
-///
-/// When cargo or rustc cannot be run.
-pub fn toolchain() -> Result<String> {
-    let output = run_cargo(Command::new(cargo_program()).arg("--version"))?;
-    let rustc = Command::new("rustc")
-        .arg("--version")
-        .output()
-        .context("rustc cannot be run\n  what to do: install Rust from https://rustup.rs")?;
-    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Ok(format!("{}, {}", text(&rustc), text(&output)))
-}
-
 /// The folder of the seed for these dependencies and this compiler, built if it is not there.
 fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
     let mut hash = Sha256::new();
-    hash.update(toolchain()?);
+    hash.update(&Toolchain::found()?.version);
     for path in overlay::given_by_the_course(course)? {
         hash.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
@@ -253,13 +300,9 @@ fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn cargo_program() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
 /// Cargo in a tree of ours, deaf to what would make two machines build two programs.
 fn cargo_in(tree: &Path, target: &Path) -> Command {
-    let mut cargo = Command::new(cargo_program());
+    let mut cargo = Command::new(toolchain::cargo_program());
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy().into_owned();
         let steers_the_build = name.starts_with("CARGO_BUILD_")
@@ -286,9 +329,29 @@ fn cargo_in(tree: &Path, target: &Path) -> Command {
 }
 
 fn run_cargo(cargo: &mut Command) -> Result<Output> {
-    cargo.output().map_err(|error| {
-        anyhow!("cargo cannot be run ({error})\n  what to do: install Rust from https://rustup.rs, then open a new terminal")
-    })
+    cargo.output().map_err(|error| toolchain::missing("cargo", &error))
+}
+
+/// What to tell the student of a build that failed; nothing where it is not the student's doing.
+fn refusal(words: &str, lab: &Lab) -> Option<String> {
+    let machine = ["No space left", "linker `cc` not found"];
+    if machine.iter().any(|text| words.contains(text)) {
+        return None;
+    }
+    // With a position in a file it is a word about the student's program.
+    if words.contains("-->") {
+        return Some(words.to_owned());
+    }
+    let why = if words.contains("SIGXCPU") || words.contains("it took longer than") {
+        "the compiler computes without end on it and was ended"
+    } else if ["memory", "SIGKILL", "SIGABRT", "SIGSEGV"].iter().any(|w| words.contains(w)) {
+        "the compiler needs more memory for it than any lab does, and was ended"
+    } else if words.contains(&format!("could not compile `{}`", lab.id)) {
+        "the compiler refuses it"
+    } else {
+        return None;
+    };
+    Some(format!("{why}\n{words}"))
 }
 
 /// Cargo itself failed, not the student's program.
@@ -347,10 +410,34 @@ fn remove_abandoned(folder: &Path) {
 /// Copies a folder with all times and modes, which cargo compares.
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     to.parent().map_or(Ok(()), fs::create_dir_all)?;
-    let output =
-        Command::new("cp").arg("-a").arg(from).arg(to).output().context("cp cannot be run")?;
+    copy(from, to, &["-a"])
+}
+
+fn copy(from: &Path, to: &Path, how: &[&str]) -> Result<()> {
+    let output = Command::new("cp").args(how).arg(from).arg(to).output();
+    let output = output.context("cp cannot be run")?;
     if !output.status.success() {
         bail!("cannot copy {}: {}", from.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Copies a target folder. What is compiled already is never written again, so that another name for
+/// the same bytes is enough, and takes a twentieth of the time.
+fn copy_target(from: &Path, to: &Path) -> Result<()> {
+    let compiled = Path::new(PROFILE).join("deps");
+    fs::create_dir_all(to.join(PROFILE))?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name != PROFILE) {
+            copy(&path, to, &["-a"])?;
+        }
+    }
+    for entry in fs::read_dir(from.join(PROFILE))? {
+        let path = entry?.path();
+        let how: &[&str] =
+            if path.ends_with(&compiled) { &["-a", "--link"] } else { &["-a"] };
+        copy(&path, &to.join(PROFILE), how)?;
     }
     Ok(())
 }

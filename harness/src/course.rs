@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The four labs in teaching order, and where they are.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Course {
 }
 
 /// One lab, as its `lab.toml` describes it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lab {
     /// Its stable id: its package, its folder, its program and its word on the command line.
@@ -38,7 +38,7 @@ pub struct Lab {
 }
 
 /// One step of a lab.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Its id, unique in the lab.

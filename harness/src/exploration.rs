@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use sandbox::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::cleanup;
@@ -77,6 +78,8 @@ pub struct Request {
     pub way: Way,
     /// Most schedules.
     pub schedules: usize,
+    /// What the programs may do; anything where there is none.
+    pub policy: Option<Policy>,
     /// The processor it keeps to, counted round among those it may use.
     pub seat: usize,
 }
@@ -140,6 +143,7 @@ pub fn can_explore(harness: &Path) -> Outcome {
         model: Model::Sc,
         way: Way::Bounded(0),
         schedules: 1,
+        policy: None,
         seat: 0,
     };
     request.ask().map(drop)
@@ -184,13 +188,11 @@ impl Request {
     /// `NotChecked` where the program or the machine cannot be explored, `Broken` when the tracer
     /// fails.
     pub fn ask(&self) -> Outcome<Explored> {
-        let mut tracer = Command::new(&self.harness)
-            .arg("__explore")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new(&self.harness);
+        command.arg("__explore");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        cleanup::tell_where_we_are(&mut command);
+        let mut tracer = command.process_group(0).spawn()?;
         let group = Pid::from_raw(tracer.id() as i32);
         cleanup::watch_group(group);
         let told = self.tell(&mut tracer);

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 
 use crate::bench::{Bench, DEADLINE, Lazy};
-use crate::check::{self, Check, Extent};
+use crate::check::{self, Check, Extent, Told};
 use crate::checks;
 use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab, Step};
 use crate::peer::to_hex;
-use crate::record::{Record, ResultKind, SubmissionRecord};
+use crate::isolation::{Answer, Cut, Done, Isolation, Judge};
+use crate::record::{CheckRecord, Record, ResultKind, StepRecord, SubmissionRecord};
 use crate::submission::{Submission, name_of};
 
 /// What is to be graded.
@@ -46,7 +47,7 @@ impl Order<'_> {
     /// When the machine is at fault; a submission that fails is no error.
     pub fn grade(
         &self,
-        workshop: &Workshop,
+        workshop: &Workshop<'_>,
         submission: &Submission,
         tell: impl Fn(Progress<'_>),
     ) -> Result<Record> {
@@ -65,6 +66,50 @@ impl Order<'_> {
                 Ok(self.judge(&bench, submission.record(), start, tell))
             }
         }
+    }
+
+    /// Builds and judges a stranger's submission: both in cells.
+    ///
+    /// # Errors
+    ///
+    /// When the machine is at fault; a submission that fails is no error.
+    pub fn grade_confined(
+        &self,
+        workshop: &Workshop<'_>,
+        isolation: &Isolation,
+        submission: &Submission,
+        deadline: Duration,
+        tell: impl Fn(&str),
+    ) -> Result<Record> {
+        let start = Instant::now();
+        tell("building");
+        let (lab, named) = (self.lab, submission.record());
+        let record = match workshop.build(self.course, lab, submission)? {
+            Built::Refused(words) => Record::stopped(lab, named, ResultKind::BuildFailed, words),
+            Built::Program(program) => {
+                let reads = checks::read_orderings(&lab.id);
+                let intermediate = if reads { workshop.intermediate(lab)? } else { Vec::new() };
+                let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+                let files = submission.files.iter();
+                let judge = Judge {
+                    lab: lab.clone(),
+                    program,
+                    intermediate,
+                    files: files.map(|(path, bytes)| (path.clone(), text(bytes))).collect(),
+                    step: match self.extent {
+                        Extent::Step(step) => Some(step.to_owned()),
+                        Extent::Whole | Extent::FirstFailure => None,
+                    },
+                };
+                let done = isolation.judge(judge, deadline, |answer| {
+                    if let Answer::Checking(step, title) = answer {
+                        tell(&format!("{step}: {title}"));
+                    }
+                })?;
+                summed_up(lab, named, done, self.extent, start)
+            }
+        };
+        Ok(Record { isolation: isolation.record().clone(), ..record })
     }
 
     /// Judges a program that was handed in built, in whatever language.
@@ -101,6 +146,7 @@ impl Order<'_> {
             deadline: DEADLINE,
             orderings,
             files,
+            confined: None,
             blunt: self.blunt.map(str::to_owned),
         }
     }
@@ -113,9 +159,47 @@ impl Order<'_> {
         start: Instant,
         tell: impl Fn(Progress<'_>),
     ) -> Record {
-        let steps = check::judge(self.lab, bench, self.extent, |step, check| {
-            tell(Progress::Check(step, check))
+        let steps = check::judge(self.lab, bench, self.extent, |told| {
+            if let Told::Check(step, check) = told {
+                tell(Progress::Check(step, check));
+            }
         });
         Record::graded(self.lab, submission, steps, start.elapsed())
     }
+}
+
+/// The record of what a judge has said before it was done or was cut off.
+fn summed_up(
+    lab: &Lab,
+    submission: SubmissionRecord,
+    done: Done,
+    extent: Extent<'_>,
+    start: Instant,
+) -> Record {
+    let broken = |why: String| Record::stopped(lab, submission.clone(), ResultKind::Broken, why);
+    let mut steps: Vec<StepRecord> = Vec::new();
+    for answer in done.answers {
+        match answer {
+            Answer::Step(step) => steps.push(*step),
+            Answer::Refused(why) | Answer::Broken(why) => return broken(why),
+            _ => {}
+        }
+    }
+    match done.cut {
+        None => {}
+        Some(Cut::Died(how)) => return broken(format!("the judge {how}")),
+        // What was judged by then counts; for what was not, there was no time left.
+        Some(Cut::Deadline) => {
+            let judged = |step: &&Step| match extent {
+                Extent::Step(only) => step.id == only,
+                Extent::Whole | Extent::FirstFailure => true,
+            };
+            for step in lab.steps.iter().filter(judged) {
+                if !steps.iter().any(|done| done.id == step.id) {
+                    steps.push(StepRecord::new(step, vec![CheckRecord::out_of_time(start.elapsed())]));
+                }
+            }
+        }
+    }
+    Record::graded(lab, submission, steps, start.elapsed())
 }

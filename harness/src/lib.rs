@@ -1,5 +1,6 @@
 //! Builds, runs and judges the labs. `docs/architecture.md` is the map.
 
+pub mod batch;
 pub mod bench;
 pub mod check;
 pub mod checks;
@@ -14,6 +15,8 @@ pub mod exploration;
 pub mod facts;
 pub mod grading;
 pub mod indivisible;
+pub mod intake;
+pub mod isolation;
 pub mod machine;
 pub mod object;
 pub mod orderings;
@@ -24,11 +27,14 @@ pub mod procfs;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod results;
 pub mod roster;
 pub mod scene;
 pub mod schedule;
 pub mod sheet;
+mod side_by_side;
 pub mod submission;
+pub mod toolchain;
 pub mod verdict;
 pub mod verify;
 pub mod watch;

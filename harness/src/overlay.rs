@@ -71,6 +71,19 @@ pub fn given_by_the_course(course: &Course) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The files of a lab that are given with it, and are the same for everybody.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn given_files(course: &Course, lab: &Lab) -> Result<Vec<PathBuf>> {
+    let folder = course.lab_folder(lab);
+    let mut files = files_below(&folder)?;
+    files.retain(|file| !lab.student_files.contains(file));
+    files.sort();
+    Ok(files.into_iter().map(|file| folder.join(file)).collect())
+}
+
 /// Writes a file, and the folders above it, unless it already has this content.
 ///
 /// # Errors

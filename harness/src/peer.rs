@@ -81,13 +81,10 @@ impl Peer {
     ///
     /// What the system says.
     pub fn start(program: &Path) -> std::io::Result<Peer> {
-        let mut child = Command::new(program)
-            .arg("__peer")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new(program);
+        command.arg("__peer").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        cleanup::tell_where_we_are(&mut command);
+        let mut child = command.process_group(0).spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         cleanup::watch_group(Pid::from_raw(child.id() as i32));
         let missing = || std::io::Error::other("the peer has no pipe");

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -19,6 +20,7 @@ use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use sandbox::Confinement;
 
 use crate::{cleanup, procfs};
 
@@ -67,6 +69,8 @@ pub struct Start<'a> {
     pub input: Option<File>,
     /// Write standard output to this file instead of to a pipe.
     pub output: Option<File>,
+    /// What it gives up before it runs.
+    pub confinement: Option<Arc<Confinement>>,
 }
 
 /// A running or ended program. Dropping it kills its whole group.
@@ -108,6 +112,7 @@ impl Process {
         // system calls and nothing else: it neither allocates nor takes a lock, and what it captures
         // are three integers of its own.
         unsafe { command.pre_exec(move || prepare(mask, largest_file, obey_modes)) };
+        confine(&mut command, start.confinement);
         let mut child = command.spawn()?;
         cleanup::watch_group(Pid::from_raw(child.id() as i32));
         let (stdin, stdout, stderr) =
@@ -235,6 +240,15 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Has the program of `command` give up what the confinement says before it runs.
+pub(crate) fn confine(command: &mut Command, confinement: Option<Arc<Confinement>>) {
+    if let Some(confinement) = confinement {
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed. Entering makes
+        // system calls and nothing else, on what was made ready before and lives in the closure.
+        unsafe { command.pre_exec(move || confinement.enter()) };
     }
 }
 

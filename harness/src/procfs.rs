@@ -130,6 +130,25 @@ pub fn with_environment(marker: &str) -> Vec<Pid> {
         .collect()
 }
 
+/// The processes whose parent this is, ended ones that nobody has waited for included.
+pub fn children(parent: Pid) -> Vec<Pid> {
+    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
+    all.flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            after_name(&stat).nth(1).and_then(|text| text.parse().ok()) == Some(parent.as_raw())
+        })
+        .map(Pid::from_raw)
+        .collect()
+}
+
+/// Whether the process has ended, and only waits to be waited for.
+pub fn ended(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    matches!(after_name(&stat).next(), None | Some("Z" | "X"))
+}
+
 /// Whether the process is stopped, as by SIGSTOP: then it has stored what it has stored.
 pub fn stopped(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -188,6 +188,16 @@ pub enum Because {
     Check(String),
 }
 
+impl From<sandbox::Tier> for Tier {
+    fn from(tier: sandbox::Tier) -> Tier {
+        match tier {
+            sandbox::Tier::T0 => Tier::T0,
+            sandbox::Tier::T1 => Tier::T1,
+            sandbox::Tier::T2 => Tier::T2,
+        }
+    }
+}
+
 impl Record {
     /// A grading that ran its checks.
     pub fn graded(
@@ -314,6 +324,23 @@ impl CheckRecord {
             Because::Check(check) => (Status::Skipped, format!("comes after {check}")),
         };
         CheckRecord { status, why: Some(why), ..CheckRecord::of(check) }
+    }
+
+    /// The record of the step at which the time for the whole submission was up.
+    pub fn out_of_time(took: Duration) -> CheckRecord {
+        let seen = "the time for the whole submission was up".to_owned();
+        let diagnosis = diagnosis::fail("takes-too-long")
+            .expected("all checks together are done in the time there is")
+            .seen(seen);
+        CheckRecord {
+            id: "it-is-done-in-time".to_owned(),
+            title: "it is done in time".to_owned(),
+            status: Status::Failed,
+            diagnosis: Some(DiagnosisRecord::new(diagnosis)),
+            why: None,
+            remarks: Vec::new(),
+            duration_ms: took.as_millis() as u64,
+        }
     }
 
     /// Whether the rest of its step would only show consequences.

@@ -138,7 +138,8 @@ impl<'a> Scene<'a> {
             ("RUST_BACKTRACE", "0".to_owned()),
         ];
         environment.extend(start.environment.iter().cloned());
-        let start = Start { arguments: &arguments, environment: &environment, ..start };
+        let confinement = self.bench.confinement();
+        let start = Start { arguments: &arguments, environment: &environment, confinement, ..start };
         let process =
             Process::start(&self.bench.program, self.folder.path(), start).map_err(|e| {
                 Stop::Broken(format!("cannot start {}: {e}", self.bench.program.display()))
@@ -351,26 +352,41 @@ impl<'a> Scene<'a> {
     pub fn end(mut self) -> Outcome {
         self.processes.clear();
         self.peer = None;
-        let left = procfs::with_environment(&format!("{MARKER}={}", self.mark()));
-        for &pid in &left {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-        let mut names = cleanup::names_beginning_with(&self.name);
+        let left = self.end_what_is_left();
+        let mut names = if cleanup::in_a_cell() {
+            cleanup::remove_own_names()
+        } else {
+            cleanup::names_beginning_with(&self.name)
+        };
         names.retain(|name| name != self.name.trim_start_matches('/'));
         cleanup::remove_name(&self.name);
-        if !left.is_empty() {
+        if left > 0 {
             return Err(fail("leaves-a-process")
                 .expected("no process is left when the program has ended")
-                .seen(format!("{} still running", count(left.len(), "process", "processes")))
+                .seen(format!("{} still running", count(left, "process", "processes")))
                 .into());
         }
         if !names.is_empty() {
             return Err(fail("leaves-a-name")
                 .expected("no name in /dev/shm apart from the one on the command line")
-                .seen(format!("{} that begin with it", count(names.len(), "name", "names")))
+                .seen(count(names.len(), "other name", "other names"))
                 .into());
         }
         Ok(())
+    }
+}
+
+impl Scene<'_> {
+    /// Ends what programs have left running; returns how many there were.
+    fn end_what_is_left(&self) -> usize {
+        if cleanup::in_a_cell() {
+            return cleanup::end_strays();
+        }
+        let left = procfs::with_environment(&format!("{MARKER}={}", self.mark()));
+        for &pid in &left {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        left.len()
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Sheet {
     pub schema: String,
     /// The version of the labs and of the grader, which are released together.
     pub version: String,
+    /// A digest of the grader and the labs as they were given: the same marks only by the same.
+    pub grader: String,
     /// Who or what was graded; its id is safe as a file's name.
     pub submission: SubmissionRecord,
     /// What it was called where it came from, as it was: not safe as a file's name or in a terminal.
@@ -60,6 +62,7 @@ impl Sheet {
         Sheet {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            grader: String::new(),
             submission,
             source,
             outcome: worst.unwrap_or(ResultKind::Broken),

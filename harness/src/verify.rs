@@ -7,8 +7,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -23,6 +21,7 @@ use crate::grading::Order;
 use crate::overlay::put;
 use crate::record::{Record, ResultKind, Status};
 use crate::report::text;
+use crate::side_by_side::side_by_side;
 use crate::submission::{Origin, Submission};
 
 /// What a wrong submission is rejected for, as its `expect.toml` says.
@@ -157,7 +156,7 @@ pub fn judge(
     cases: &[Case<'_>],
     done: impl Fn(usize, &str) + Sync,
 ) -> Result<Vec<Finding>> {
-    side_by_side(plan.jobs, cases, |case| plan.judge(case), |number, case| done(number, &case.name))
+    side_by_side(plan.jobs, cases, |case| plan.judge(case), |number, case, _| done(number, &case.name))
 }
 
 /// One check that was made to pass whatever it sees.
@@ -196,36 +195,7 @@ pub fn weaken(
         let noticed = blunt.judge(case)?.unexpected.into_iter().next();
         Ok(Weakened { check: check.clone(), case: case.name.clone(), noticed })
     };
-    side_by_side(plan.jobs, &catchers, work, |number, (check, _)| done(number, check))
-}
-
-/// Does the work for all items, so many at once, and tells after each how many are done. The results
-/// are in the order of the items.
-fn side_by_side<T: Sync, R: Send>(
-    jobs: usize,
-    items: &[T],
-    work: impl Fn(&T) -> Result<R> + Sync,
-    done: impl Fn(usize, &T) + Sync,
-) -> Result<Vec<R>> {
-    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let results: Mutex<Vec<(usize, Result<R>)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Relaxed);
-                    let Some(item) = items.get(index) else { return };
-                    let result = work(item);
-                    done(finished.fetch_add(1, Relaxed) + 1, item);
-                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                    results.push((index, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
+    side_by_side(plan.jobs, &catchers, work, |number, (check, _), _| done(number, check))
 }
 
 impl Plan<'_> {

@@ -14,6 +14,9 @@ pub type Prepare<'a> = &'a dyn Fn(&Path) -> io::Result<()>;
 /// Judges what a run has left, if every process ended well.
 pub type Check<'a> = &'a dyn Fn(&Ending) -> Result<(), String>;
 
+/// Runs in each new process just before its program: makes system calls and nothing else.
+pub type Confine<'a> = &'a dyn Fn() -> io::Result<()>;
+
 /// Some processes on one segment, and what must come of it.
 pub struct Lab<'a> {
     /// The segment's name, with its slash. It is the caller's: who made it removes it.
@@ -34,6 +37,8 @@ pub struct Lab<'a> {
     /// The source uses acquire or release fences, which leave no trace in the code: then relaxed
     /// accesses are taken to be ordered. Found out by itself where the source is at hand.
     pub hidden_fences: bool,
+    /// What each process gives up before it runs its program.
+    pub confine: Option<Confine<'a>>,
 }
 
 impl<'a> Lab<'a> {
@@ -53,6 +58,7 @@ impl<'a> Lab<'a> {
             named: Vec::new(),
             fork_server: true,
             hidden_fences: false,
+            confine: None,
         }
     }
 
@@ -68,6 +74,14 @@ impl<'a> Lab<'a> {
     #[must_use]
     pub fn named(mut self, name: impl Into<String>, offset: usize, len: usize) -> Lab<'a> {
         self.named.push((name.into(), offset, len));
+        self
+    }
+
+    /// Every process does this just before it runs its program, and is not run where it fails. It
+    /// borrows our memory at that moment, so this may make system calls and nothing else.
+    #[must_use]
+    pub fn confined(mut self, confine: Confine<'a>) -> Lab<'a> {
+        self.confine = Some(confine);
         self
     }
 

@@ -78,7 +78,7 @@ mod fake;
 
 pub use explore::explore;
 pub use happens_before::Race;
-pub use lab::{Budget, Check, Exit, Lab, Prepare, Program, Search};
+pub use lab::{Budget, Check, Confine, Exit, Lab, Prepare, Program, Search};
 pub use memory::Memory;
 pub use play::{Move, Player};
 pub use report::{Coverage, CrashPoint, Report, Verdict, Waits};

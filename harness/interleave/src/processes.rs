@@ -157,6 +157,7 @@ impl<'a> Processes<'a> {
                 output: same(&streams.output)?,
                 errors: same(&streams.errors)?,
                 processor: self.stage.processor,
+                confine: self.lab.confine,
             };
             let tracee = launch(start, &self.watchdog)?;
             self.running.push(Running::new(number, tracee, program.path.clone()));

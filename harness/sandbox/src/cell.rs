@@ -14,6 +14,7 @@ use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getgid, getuid, setgroups, setresgid, setresuid};
+use serde::{Deserialize, Serialize};
 
 use crate::confinement::no_privileges;
 use crate::defence::Defence;
@@ -21,7 +22,7 @@ use crate::mounts;
 use crate::tier::Tier;
 
 /// What a cell is like.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cell {
     /// How much of it there is to be.
     pub tier: Tier,
@@ -83,10 +84,8 @@ impl Cell {
         if self.tier == Tier::T2 {
             self.leave_the_machine()?;
         }
-        if self.has(Defence::NewSession) {
-            // It fails only for who leads one already.
-            let _ = nix::unistd::setsid();
-        }
+        // No terminal can be typed on from here. It fails only for who leads a session already.
+        let _ = nix::unistd::setsid();
         self.become_nobody()?;
         // Orphans of those we start become ours, so that none gets out of sight.
         set(libc::PR_SET_CHILD_SUBREAPER, 1).named("collecting orphans")?;

@@ -12,6 +12,7 @@ use landlock::{
 };
 use nix::libc;
 use seccompiler::BpfProgram;
+use serde::{Deserialize, Serialize};
 
 use crate::defence::Defence;
 use crate::filter;
@@ -22,7 +23,7 @@ use crate::paths;
 const NEWEST: ABI = ABI::V6;
 
 /// What a program is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// A student's program: shared memory, and no other way to pass bytes.
     Program,
@@ -31,7 +32,7 @@ pub enum Purpose {
 }
 
 /// What a program may do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// What it is for.
     pub purpose: Purpose,

@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// One of the things that keep a hostile program in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Defence {
     /// A user who owns nothing.
     UserSplit,
@@ -21,8 +24,6 @@ pub enum Defence {
     Landlock,
     /// Which system calls may be made.
     Seccomp,
-    /// A session of its own, so that no terminal can be typed on.
-    NewSession,
     /// Our processes cannot be looked into.
     NotDumpable,
     /// No descriptor but the three standard ones.
@@ -41,7 +42,7 @@ pub enum Defence {
 
 impl Defence {
     /// All of them, with their words.
-    pub const ALL: [(&str, Defence); 16] = [
+    pub const ALL: [(&str, Defence); 15] = [
         ("user-split", Defence::UserSplit),
         ("pid-namespace", Defence::PidNamespace),
         ("network-namespace", Defence::NetworkNamespace),
@@ -50,7 +51,6 @@ impl Defence {
         ("private-shm", Defence::PrivateShm),
         ("landlock", Defence::Landlock),
         ("seccomp", Defence::Seccomp),
-        ("new-session", Defence::NewSession),
         ("not-dumpable", Defence::NotDumpable),
         ("closed-descriptors", Defence::ClosedDescriptors),
         ("empty-environment", Defence::EmptyEnvironment),

@@ -4,8 +4,10 @@ use std::io;
 
 use nix::libc;
 
+use serde::{Deserialize, Serialize};
+
 /// The limits of one program, inherited by what it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Processes and threads of its user together.
     pub processes: Option<u64>,

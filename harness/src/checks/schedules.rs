@@ -119,6 +119,7 @@ fn ask(bench: &Bench, piece: &Piece, way: Way, seat: usize) -> Outcome<Explored>
         model: Model::Sc,
         way,
         schedules: SCHEDULES,
+        policy: bench.confined.as_ref().map(|confined| confined.policy.clone()),
         seat,
     };
     let explored = request.ask();

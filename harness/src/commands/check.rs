@@ -98,7 +98,7 @@ pub(super) fn check(course: &Course, arguments: &Check) -> Done {
 }
 
 /// A mark without the checks that try every schedule is not wanted.
-fn can_explore(harness: &Path) -> Result<(), Failure> {
+pub(super) fn can_explore(harness: &Path) -> Result<(), Failure> {
     let Err(stop) = exploration::can_explore(harness) else { return Ok(()) };
     let why = match stop {
         Stop::NotChecked(why) | Stop::Broken(why) => why,

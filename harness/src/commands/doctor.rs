@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use super::{Done, harness, say, say_json};
 use crate::cleanup::{self, SHM_DIR};
-use crate::compile;
 use crate::exit_code::ExitCode;
 use crate::exploration;
 use crate::machine;
 use crate::peer::{Peer, PeerError};
 use crate::procfs::{self, Doing};
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
+use crate::toolchain::Toolchain;
 use crate::verdict::Stop;
 
 /// One thing that was looked at.
@@ -99,7 +99,7 @@ fn system() -> Finding {
 }
 
 fn toolchain() -> Finding {
-    let result = compile::toolchain().map_err(|error| format!("{error:#}"));
+    let result = Toolchain::found().map(|found| found.version.clone()).map_err(|error| format!("{error:#}"));
     finding("Rust", result, "install Rust from https://rustup.rs, then open a new terminal")
 }
 

@@ -97,6 +97,7 @@ fn play(lab: &Lab, program: &Path, text: &[u8]) -> Done {
         deadline: DEADLINE,
         orderings: Lazy::default(),
         files: std::collections::BTreeMap::new(),
+        confined: None,
         blunt: None,
     };
     let mut scene = Scene::new(&bench).broken()?;

@@ -105,7 +105,7 @@ struct Stage {
     program: PathBuf,
     ticker: Ticker,
     /// Held until the end: the program lies in it.
-    _workshop: Option<Workshop>,
+    _workshop: Option<Workshop<'static>>,
 }
 
 impl Stage {
@@ -144,6 +144,7 @@ impl Stage {
 
     fn request(&self, piece: &Piece, model: Model, way: Way) -> Result<Request, Failure> {
         Ok(Request {
+            policy: None,
             program: self.program.clone(),
             harness: harness()?,
             lab: self.lab.clone(),

@@ -3,14 +3,17 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use interleave::{Ending, Exit, letter};
+use sandbox::Confinement;
 
-use super::Way;
+use super::{Request, Way};
 use crate::cleanup;
 use crate::peer::{Asked, Peer};
+use crate::process::confine;
 
 mod bounded_buffer;
 mod race_condition;
@@ -65,13 +68,13 @@ enum Tried {
 /// What a run has left, and with what to go on from there.
 pub(super) struct Left<'a> {
     /// What the processes and the segment came to.
-    ending: &'a Ending,
-    /// The student's program.
-    program: &'a Path,
-    /// The segment's name.
-    name: &'a str,
+    pub(super) ending: &'a Ending,
+    /// What was asked for.
+    pub(super) request: &'a Request,
     /// Who was killed.
-    victim: Option<usize>,
+    pub(super) victim: Option<usize>,
+    /// What the student's programs give up before they run.
+    pub(super) confinement: Option<Arc<Confinement>>,
 }
 
 /// Nothing, or the code of a diagnosis and what was seen, as a clause.
@@ -141,16 +144,7 @@ pub fn of(lab: &str) -> &'static [Piece] {
     }
 }
 
-impl<'a> Left<'a> {
-    pub(super) fn new(
-        ending: &'a Ending,
-        program: &'a Path,
-        name: &'a str,
-        victim: Option<usize>,
-    ) -> Left<'a> {
-        Left { ending, program, name, victim }
-    }
-
+impl Left<'_> {
     /// Every process that was not killed ends with 0.
     fn all_end_well(&self) -> Judged {
         for (index, exit) in self.ending.exits.iter().enumerate() {
@@ -185,21 +179,23 @@ impl<'a> Left<'a> {
 
     /// What the segment holds by now, after somebody has taken over.
     fn bytes_now(&self) -> Vec<u8> {
-        let path = Path::new(cleanup::SHM_DIR).join(self.name.trim_start_matches('/'));
+        let path = Path::new(cleanup::SHM_DIR).join(self.request.name.trim_start_matches('/'));
         std::fs::read(path).unwrap_or_default()
     }
 
     /// Runs the program once more, freely, on what is left: the one that takes over from a process
     /// that was killed. Returns its exit code; none when it does not end.
     fn take_over(&self, words: &[&str], input: &[u8]) -> Option<i32> {
-        let mut child = Command::new(self.program)
+        let mut command = Command::new(&self.request.program);
+        command
             .args(words)
-            .env(cleanup::MARKER, self.name)
+            .env_clear()
+            .env(cleanup::MARKER, &self.request.name)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
+            .stderr(Stdio::null());
+        confine(&mut command, self.confinement.clone());
+        let mut child = command.spawn().ok()?;
         if let Some(mut stdin) = child.stdin.take() {
             let _ = stdin.write_all(input);
         }

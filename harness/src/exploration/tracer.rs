@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use interleave::{Budget, Lab, Memory, Player, Report, Search, Unsupported, Verdict, explore};
 
@@ -11,8 +12,9 @@ use super::{Answer, Explored, Fault, Model, Request, Way};
 use interleave::timeline::Timeline;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use sandbox::Confinement;
 
-use crate::cleanup::SHM_DIR;
+use crate::cleanup::{self, SHM_DIR};
 use crate::object::Object;
 use crate::peer::{Asked, Peer};
 use crate::verdict::Outcome;
@@ -22,6 +24,7 @@ const BETWEEN: char = '\u{1f}';
 
 /// Answers one request.
 pub fn main() {
+    cleanup::close_ourselves();
     let answer = match serde_json::from_reader::<_, Request>(std::io::stdin().lock()) {
         Ok(request) => {
             sit(request.seat);
@@ -107,12 +110,17 @@ fn explored(
         (Search::Replay(_), Way::Deaths(victim)) => Some(victim),
         _ => None,
     };
+    let confinement = match &request.policy {
+        Some(policy) => Some(Arc::new(Confinement::new(policy)?)),
+        None => None,
+    };
+    let enter = || confinement.as_ref().map_or(Ok(()), |confinement| confinement.enter());
     let check = |ending: &interleave::Ending| {
-        let left = Left::new(ending, &request.program, &request.name, victim);
+        let left = Left { ending, request, victim, confinement: confinement.clone() };
         piece.judge(&left).map_err(|(code, seen)| format!("{code}{BETWEEN}{seen}"))
     };
     let programs = piece.programs(&request.program, &request.name);
-    let mut lab = Lab::new(request.name.clone(), programs, &prepare, &check);
+    let mut lab = Lab::new(request.name.clone(), programs, &prepare, &check).confined(&enter);
     for &(structure, offset) in piece.layout().structures {
         lab = lab.layout(structure, offset);
     }

@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Pid, ftruncate};
 
 use super::{from_hex, to_hex};
+use crate::cleanup;
 
 /// The smallest page there is: a mapping has at least the rest of such a one.
 const PAGE: usize = 4096;
@@ -26,6 +27,7 @@ const PAGE: usize = 4096;
 pub fn main() {
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+    cleanup::close_ourselves();
     let mut memory = None;
     let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

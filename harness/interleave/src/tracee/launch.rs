@@ -23,7 +23,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::{ARENA, ARENA_LEN, CODE, CODE_LEN, DISTANCE, Tracee, Watchdog, filter};
-use crate::Unsupported;
+use crate::{Confine, Unsupported};
 
 /// Processor seconds after which a program that computes for ever is ended by the kernel.
 const CPU_SECONDS: u64 = 2;
@@ -49,6 +49,7 @@ pub(crate) struct Start<'a> {
     pub(crate) output: File,
     pub(crate) errors: File,
     pub(crate) processor: Option<usize>,
+    pub(crate) confine: Option<Confine<'a>>,
 }
 
 /// Starts a program and stops it at its first instruction.
@@ -56,7 +57,8 @@ pub(crate) fn launch(start: Start<'_>, watchdog: &Watchdog) -> Result<Tracee, Un
     let (memory, runtime) = runtime().map_err(|error| Unsupported::System(error.to_string()))?;
     let (descriptor, processor) = (memory.as_raw_fd(), start.processor);
     let filter = filter::program();
-    let pid = spawn(&start, || prepare(descriptor, processor, &filter))
+    let prepared = || prepare(descriptor, processor, start.confine, &filter);
+    let pid = spawn(&start, prepared)
         .map_err(|error| Unsupported::Start(format!("{}: {error}", start.program.display())))?;
     let leash = watchdog.leash(pid)?;
     let memory_file = File::options()
@@ -182,7 +184,12 @@ fn runtime() -> io::Result<(OwnedFd, MmapRaw)> {
 }
 
 /// Runs in the new process, before the program.
-fn prepare(descriptor: RawFd, processor: Option<usize>, program: &[sock_filter]) -> io::Result<()> {
+fn prepare(
+    descriptor: RawFd,
+    processor: Option<usize>,
+    confine: Option<Confine<'_>>,
+    program: &[sock_filter],
+) -> io::Result<()> {
     // Should we die before the options are set: the process dies too.
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
@@ -199,6 +206,8 @@ fn prepare(descriptor: RawFd, processor: Option<usize>, program: &[sock_filter])
         // Handing over between processes costs 3 us on one processor and 77 us across two.
         let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
+    // Traced already, since this may take away the right to be.
+    confine.map_or(Ok(()), |confine| confine())?;
     // SAFETY: F_SETFD takes integers; the descriptor is open, our copy of the parent's.
     nix::errno::Errno::result(unsafe {
         libc::fcntl(descriptor, libc::F_SETFD, FdFlag::empty().bits())

@@ -108,7 +108,7 @@ fn published_is_whole(left: &Left<'_>, before: &[&str]) -> Judged {
 fn is_replaced(left: &Left<'_>) -> Judged {
     let published = messages(left.bytes()).len().saturating_sub(1);
     let rest: String = TWO.split_inclusive('\n').skip(published).collect();
-    let code = left.take_over(&["producer", left.name, "--keep-open"], rest.as_bytes());
+    let code = left.take_over(&["producer", &left.request.name, "--keep-open"], rest.as_bytes());
     require(code == Some(0), "gives-up-after-a-death", || match code {
         Some(code) => format!("the producer that takes over ends with {code}"),
         None => "the producer that takes over does not end".to_owned(),

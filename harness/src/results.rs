@@ -1,0 +1,115 @@
+//! The folder of results: one file a submission, whole or not there.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::sheet::{self, Sheet};
+
+/// What the file of a sheet ends in.
+const SHEET: &str = ".sheet.json";
+
+/// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // In the same folder: only there a rename is one step.
+        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        file.as_file().set_permissions(open_to_all)?;
+        file.persist(path).map_err(|error| error.error)?;
+        File::open(folder)?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A folder of results.
+pub struct Results {
+    folder: PathBuf,
+}
+
+impl Results {
+    /// Opens the folder, making it where it is missing, and removes what an interrupted write left.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open(folder: &Path) -> Result<Results> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with(".writing-") {
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(Results { folder: folder.to_owned() })
+    }
+
+    /// The file of a submission in another format.
+    pub fn path(&self, id: &str, suffix: &str) -> PathBuf {
+        self.folder.join(format!("{id}.{suffix}"))
+    }
+
+    /// The sheet of a submission, if there is a whole one.
+    pub fn sheet(&self, id: &str) -> Option<Sheet> {
+        read_sheet(&self.folder.join(format!("{id}{SHEET}"))).ok()
+    }
+
+    /// Writes a sheet.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn keep(&self, sheet: &Sheet) -> Result<()> {
+        let text = serde_json::to_string_pretty(sheet)? + "\n";
+        let path = self.folder.join(format!("{}{SHEET}", sheet.submission.id));
+        write_whole(&path, text.as_bytes())
+    }
+}
+
+/// All sheets in these folders, in the order of their ids. A submission that is in several folders is
+/// taken from the last.
+///
+/// # Errors
+///
+/// When a folder or a sheet cannot be read, or there is none.
+pub fn collect(folders: &[PathBuf]) -> Result<Vec<Sheet>> {
+    let mut sheets = std::collections::BTreeMap::new();
+    for folder in folders {
+        let entries =
+            fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SHEET)) {
+                let sheet = read_sheet(&path)?;
+                sheets.insert(sheet.submission.id.clone(), sheet);
+            }
+        }
+    }
+    if sheets.is_empty() {
+        bail!(
+            "there are no results in {}\n  what to do: name the folder that `cargo lab grade --out` wrote",
+            folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+        );
+    }
+    Ok(sheets.into_values().collect())
+}
+
+fn read_sheet(path: &Path) -> Result<Sheet> {
+    let told = || format!("{} is no mark sheet of this course", path.display());
+    let sheet: Sheet = serde_json::from_str(&fs::read_to_string(path)?).with_context(told)?;
+    if sheet.schema != sheet::SCHEMA {
+        bail!("{}: it is `{}`, not `{}`", told(), sheet.schema, sheet::SCHEMA);
+    }
+    Ok(sheet)
+}
