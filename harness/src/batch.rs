@@ -195,8 +195,7 @@ impl Batch<'_> {
         message: Option<String>,
     ) -> Sheet {
         let isolation = self.isolation.record().clone();
-        let sheet =
-            Sheet::new(self.named(source, tree), source.name.clone(), isolation, records);
+        let sheet = Sheet::new(self.named(source, tree), source.name.clone(), isolation, records);
         Sheet { message, grader: self.grader.clone(), ..sheet }
     }
 

@@ -36,7 +36,10 @@ struct Registry {
 /// Whether this process lives in a cell: then every child that nobody waits for is a student's.
 static IN_A_CELL: AtomicBool = AtomicBool::new(false);
 
-/// Tells a peer or a tracer of ours that it lives in a cell, where nobody may look into it.
+/// Whether peers and tracers are to let nobody look into them.
+static CLOSE_HELPERS: AtomicBool = AtomicBool::new(false);
+
+/// Tells them so.
 const CLOSED: &str = "SHMLAB_CLOSED";
 
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
@@ -58,19 +61,31 @@ pub(crate) fn live_in_a_cell() {
     IN_A_CELL.store(true, Relaxed);
 }
 
+/// From here on, peers and tracers close their memory to others of their user. That has its price:
+/// we cannot see any more what they are doing. So it is done only where nothing else keeps a
+/// student's program out.
+pub(crate) fn close_our_helpers() {
+    CLOSE_HELPERS.store(true, Relaxed);
+}
+
+/// Whether we cannot see what a peer is doing.
+pub(crate) fn helpers_are_closed() -> bool {
+    CLOSE_HELPERS.load(Relaxed)
+}
+
 /// Whether this process lives in a cell.
 pub(crate) fn in_a_cell() -> bool {
     IN_A_CELL.load(Relaxed)
 }
 
-/// Lets a process of ours that is about to be started know where it lives.
-pub(crate) fn tell_where_we_are(command: &mut Command) {
-    if in_a_cell() {
+/// Lets a peer or a tracer that is about to be started know whether it is to close itself.
+pub(crate) fn tell_helper(command: &mut Command) {
+    if helpers_are_closed() {
         command.env(CLOSED, "1");
     }
 }
 
-/// In a cell, closes this process's memory to others of the same user.
+/// Closes this process's memory to others of the same user, where that was told.
 pub(crate) fn close_ourselves() {
     if std::env::var_os(CLOSED).is_some() {
         let _ = nix::sys::prctl::set_dumpable(false);

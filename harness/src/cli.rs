@@ -301,9 +301,9 @@ pub struct Grade {
 
 /// `2/8` as (1, 8): the second of eight.
 fn parse_shard(text: &str) -> Result<(u64, u64), String> {
-    let numbers = text.split_once('/').and_then(|(index, count)| {
-        Some((index.parse::<u64>().ok()?, count.parse::<u64>().ok()?))
-    });
+    let numbers = text
+        .split_once('/')
+        .and_then(|(index, count)| Some((index.parse::<u64>().ok()?, count.parse::<u64>().ok()?)));
     match numbers {
         Some((index, count)) if (1..=count).contains(&index) => Ok((index - 1, count)),
         _ => Err("a part is written I/N, from 1/N to N/N".to_owned()),

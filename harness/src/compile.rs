@@ -156,7 +156,13 @@ impl<'a> Workshop<'a> {
             environment: toolchain.environment(&self.folder.join("target")),
             folder: self.tree(),
         };
-        match isolation.compile(compile, &toolchain.seen(), &self.folder)? {
+        // Cargo looks for its configuration in every folder above, and takes a refusal for a fault.
+        let above = self.folder.ancestors();
+        let above =
+            above.flat_map(|up| ["config.toml", "config"].map(|it| up.join(".cargo").join(it)));
+        let read: Vec<PathBuf> =
+            toolchain.seen().into_iter().chain(above.filter(|file| file.is_file())).collect();
+        match isolation.compile(compile, &read, &self.folder)? {
             Answer::Compiled { code: Some(0), .. } => Ok(Ran { well: true, words: String::new() }),
             Answer::Compiled { words, signal, .. } => {
                 let killed = signal.map(|signal| format!("\ncargo was ended by signal {signal}"));
@@ -435,8 +441,7 @@ fn copy_target(from: &Path, to: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(from.join(PROFILE))? {
         let path = entry?.path();
-        let how: &[&str] =
-            if path.ends_with(&compiled) { &["-a", "--link"] } else { &["-a"] };
+        let how: &[&str] = if path.ends_with(&compiled) { &["-a", "--link"] } else { &["-a"] };
         copy(&path, &to.join(PROFILE), how)?;
     }
     Ok(())

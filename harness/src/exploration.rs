@@ -191,7 +191,7 @@ impl Request {
         let mut command = Command::new(&self.harness);
         command.arg("__explore");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        cleanup::tell_where_we_are(&mut command);
+        cleanup::tell_helper(&mut command);
         let mut tracer = command.process_group(0).spawn()?;
         let group = Pid::from_raw(tracer.id() as i32);
         cleanup::watch_group(group);

@@ -12,8 +12,8 @@ use crate::check::{self, Check, Extent, Told};
 use crate::checks;
 use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab, Step};
-use crate::peer::to_hex;
 use crate::isolation::{Answer, Cut, Done, Isolation, Judge};
+use crate::peer::to_hex;
 use crate::record::{CheckRecord, Record, ResultKind, StepRecord, SubmissionRecord};
 use crate::submission::{Submission, name_of};
 
@@ -196,7 +196,10 @@ fn summed_up(
             };
             for step in lab.steps.iter().filter(judged) {
                 if !steps.iter().any(|done| done.id == step.id) {
-                    steps.push(StepRecord::new(step, vec![CheckRecord::out_of_time(start.elapsed())]));
+                    steps.push(StepRecord::new(
+                        step,
+                        vec![CheckRecord::out_of_time(start.elapsed())],
+                    ));
                 }
             }
         }

@@ -203,7 +203,9 @@ impl Isolation {
             (Some(Answer::Unpacked(result)), _) => Ok(result),
             (Some(answer), _) => bail!("the archive cannot be unpacked: {answer:?}"),
             // Whoever reads it dies of it, or does not come back: that is the archive's doing.
-            (None, cut) => Ok(Err(format!("it cannot be unpacked in the limits there are ({cut:?})"))),
+            (None, cut) => {
+                Ok(Err(format!("it cannot be unpacked in the limits there are ({cut:?})")))
+            }
         }
     }
 
@@ -249,7 +251,9 @@ impl Isolation {
         match self.tier {
             Tier::T2 if landlock == 0 && !weakened => bail!("the kernel has no Landlock"),
             Tier::T1 if !splits && landlock < 6 && !weakened => {
-                bail!("neither a user of its own (not the superuser) nor Landlock 6 keeps signals in")
+                bail!(
+                    "neither a user of its own (not the superuser) nor Landlock 6 keeps signals in"
+                )
             }
             _ => {}
         }

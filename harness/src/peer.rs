@@ -83,7 +83,7 @@ impl Peer {
     pub fn start(program: &Path) -> std::io::Result<Peer> {
         let mut command = Command::new(program);
         command.arg("__peer").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        cleanup::tell_where_we_are(&mut command);
+        cleanup::tell_helper(&mut command);
         let mut child = command.process_group(0).spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         cleanup::watch_group(Pid::from_raw(child.id() as i32));

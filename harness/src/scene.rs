@@ -139,7 +139,8 @@ impl<'a> Scene<'a> {
         ];
         environment.extend(start.environment.iter().cloned());
         let confinement = self.bench.confinement();
-        let start = Start { arguments: &arguments, environment: &environment, confinement, ..start };
+        let start =
+            Start { arguments: &arguments, environment: &environment, confinement, ..start };
         let process =
             Process::start(&self.bench.program, self.folder.path(), start).map_err(|e| {
                 Stop::Broken(format!("cannot start {}: {e}", self.bench.program.display()))

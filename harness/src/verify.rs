@@ -156,7 +156,12 @@ pub fn judge(
     cases: &[Case<'_>],
     done: impl Fn(usize, &str) + Sync,
 ) -> Result<Vec<Finding>> {
-    side_by_side(plan.jobs, cases, |case| plan.judge(case), |number, case, _| done(number, &case.name))
+    side_by_side(
+        plan.jobs,
+        cases,
+        |case| plan.judge(case),
+        |number, case, _| done(number, &case.name),
+    )
 }
 
 /// One check that was made to pass whatever it sees.

@@ -13,7 +13,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getgid, getuid, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    ForkResult, Gid, Pid, Uid, fork, getgid, getuid, setgroups, setresgid, setresuid,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::confinement::no_privileges;
@@ -146,7 +148,8 @@ impl Cell {
             // Becoming another user takes this back.
             die_with_parent();
         }
-        if self.has(Defence::UserSplit) {
+        // Those we start could not be watched if they had more than we have; so all or nobody.
+        if self.tier > Tier::T0 && self.has(Defence::UserSplit) {
             no_privileges().named("giving up privileges")?;
         }
         Ok(())
@@ -190,25 +193,35 @@ fn end_as(child: Pid) -> ! {
 pub fn sweep(user: u32) -> io::Result<()> {
     // Each round ends all there are at that moment; who forks faster meets its limit.
     for _ in 0..1000 {
+        if !has_processes(user) {
+            remove_files_of(user);
+            return Ok(());
+        }
         // SAFETY: the child makes system calls on integers only, and ends without running anything of
         // ours.
         match unsafe { fork() }? {
             ForkResult::Child => end_all_of(user),
-            ForkResult::Parent { child } => match waitpid(child, None)? {
-                // Nobody was left.
-                WaitStatus::Exited(_, 0) => {
-                    remove_files_of(user);
-                    return Ok(());
-                }
-                _ => std::thread::sleep(std::time::Duration::from_millis(1)),
-            },
-        }
+            ForkResult::Parent { child } => waitpid(child, None)?,
+        };
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
     Err(io::Error::other(format!("processes of the user {user} cannot be ended")))
 }
 
-/// Runs in the child: becomes the user, and kills all it may but itself. Ends with 0 if there was
-/// nobody.
+/// Whether any process of the user is alive. One that only waits to be waited for is not.
+fn has_processes(user: u32) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.map(|entry| entry.path()).any(|path| {
+        let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()).unwrap_or("").to_owned()
+        };
+        field("Uid:") == user.to_string() && !["Z", "X"].contains(&field("State:").as_str())
+    })
+}
+
+/// Runs in the child: becomes the user, and kills all it may but itself.
 #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a list of system calls")]
 fn end_all_of(user: u32) -> ! {
     // SAFETY: system calls on integers. The raw calls, since libc's would tell other threads, which
@@ -218,11 +231,10 @@ fn end_all_of(user: u32) -> ! {
         let became = libc::syscall(libc::SYS_setgroups, 0, none) == 0
             && libc::syscall(libc::SYS_setresgid, user, user, user) == 0
             && libc::syscall(libc::SYS_setresuid, user, user, user) == 0;
-        if !became {
-            libc::_exit(2);
+        if became {
+            libc::kill(-1, libc::SIGKILL);
         }
-        let killed = libc::kill(-1, libc::SIGKILL);
-        libc::_exit(i32::from(killed == 0));
+        libc::_exit(0);
     }
 }
 

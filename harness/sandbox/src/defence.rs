@@ -73,7 +73,11 @@ impl FromStr for Defence {
         let found = Defence::ALL.iter().find(|(word, _)| *word == text);
         found.map(|(_, defence)| *defence).ok_or_else(|| {
             let words: Vec<&str> = Defence::ALL.iter().map(|(word, _)| *word).collect();
-            format!("no defence is called `{}`; there are {}", text.escape_debug(), words.join(", "))
+            format!(
+                "no defence is called `{}`; there are {}",
+                text.escape_debug(),
+                words.join(", ")
+            )
         })
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use nix::libc::{self, sock_filter};
 use crate::confinement::Purpose;
+use nix::libc::{self, sock_filter};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
@@ -166,7 +166,8 @@ fn no_x32() -> BpfProgram {
         plain(libc::BPF_RET | libc::BPF_K, refuse),
         plain(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
-    let own = |i: sock_filter| seccompiler::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    let own =
+        |i: sock_filter| seccompiler::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
     instructions.into_iter().map(own).collect()
 }
 
@@ -208,12 +209,15 @@ pub fn plain_container() -> Result<(), String> {
         told.push(rule.map_err(|error| error.to_string())?);
     }
     rules.insert(libc::SYS_clone, told);
-    for (rules, errno) in [
-        (BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS),
-        (rules, libc::EPERM),
-    ] {
-        let filter =
-            SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch);
+    for (rules, errno) in
+        [(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS), (rules, libc::EPERM)]
+    {
+        let filter = SeccompFilter::new(
+            rules,
+            SeccompAction::Allow,
+            SeccompAction::Errno(errno as u32),
+            arch,
+        );
         let filter = filter.map_err(|error| error.to_string())?;
         let program: BpfProgram =
             filter.try_into().map_err(|error: seccompiler::BackendError| error.to_string())?;

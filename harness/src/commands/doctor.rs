@@ -99,7 +99,8 @@ fn system() -> Finding {
 }
 
 fn toolchain() -> Finding {
-    let result = Toolchain::found().map(|found| found.version.clone()).map_err(|error| format!("{error:#}"));
+    let result =
+        Toolchain::found().map(|found| found.version.clone()).map_err(|error| format!("{error:#}"));
     finding("Rust", result, "install Rust from https://rustup.rs, then open a new terminal")
 }
 

@@ -48,8 +48,11 @@ struct Line<'a> {
 }
 
 pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
-    let labs =
-        if arguments.labs.is_empty() { Vec::new() } else { course.chosen(&arguments.labs).usage()? };
+    let labs = if arguments.labs.is_empty() {
+        Vec::new()
+    } else {
+        course.chosen(&arguments.labs).usage()?
+    };
     if let Some(step) = &arguments.step {
         for lab in &labs {
             lab.known_step(step).usage()?;
@@ -99,10 +102,16 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
             format!(", part {} of {count} of {all}", index + 1)
         });
         let features = isolation.record().features.join(", ");
-        say(&format!("{} submissions{part}, {jobs} at once, confined at {tier} ({features})", sources.len()));
+        say(&format!(
+            "{} submissions{part}, {jobs} at once, confined at {tier} ({features})",
+            sources.len()
+        ));
         for path in &aside {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            say(&paint(DIM, &format!("left aside, neither a folder nor an archive: {}", name.escape_debug())));
+            say(&paint(
+                DIM,
+                &format!("left aside, neither a folder nor an archive: {}", name.escape_debug()),
+            ));
         }
     }
     let board = Board::new(sources.len());
@@ -160,7 +169,10 @@ fn conclusion(summary: &Summary<'_>, arguments: &Grade) {
         summary.broken
     ));
     if summary.broken > 0 {
-        say(&paint(OPEN, "broken is our fault or the machine's, and no mark: look at its message, then run it again with --resume"));
+        say(&paint(
+            OPEN,
+            "broken is our fault or the machine's, and no mark: look at its message, then run it again with --resume",
+        ));
     }
     say(&format!("next: cargo lab collect {}", arguments.out.display()));
 }
@@ -216,9 +228,8 @@ impl Board {
                 }
             }
         };
-        let current = working.iter().next().map_or_else(String::new, |(id, text)| {
-            format!(" · {id}: {text}")
-        });
+        let current =
+            working.iter().next().map_or_else(String::new, |(id, text)| format!(" · {id}: {text}"));
         self.ticker.tell(&format!("{done}/{}{left}{current}", self.total));
     }
 }
@@ -242,7 +253,9 @@ fn row(sheet: &Sheet) -> String {
                 .map(|lab| match lab.outcome {
                     ResultKind::BuildFailed => format!("{} does not compile", lab.lab),
                     ResultKind::InvalidSubmission => format!("{} not handed in", lab.lab),
-                    _ => format!("{} {}/{}{}", lab.lab, lab.points, lab.max_points, bonus(lab.bonus)),
+                    _ => {
+                        format!("{} {}/{}{}", lab.lab, lab.points, lab.max_points, bonus(lab.bonus))
+                    }
                 })
                 .collect();
             let full = sheet.points == sheet.max_points;

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-
-use sandbox::{Confinement, Policy};
+use sandbox::{Confinement, Policy, Tier};
 
 use super::task::{Answer, Compile, Judge, Request, Task, Unpack};
 use super::unpack;
@@ -41,7 +40,7 @@ pub fn main() {
         Task::Prove => prove(&request.policy),
         Task::Unpack(unpack) => unpacked(&unpack, &request.policy),
         Task::Compile(compile) => run_compiler(&compile, &request.policy),
-        Task::Judge(task) => judge(*task, request.policy),
+        Task::Judge(task) => judge(*task, request.policy, request.cell.tier),
     };
     answer(&done.unwrap_or_else(Answer::Broken));
 }
@@ -121,8 +120,11 @@ fn run_compiler(compile: &Compile, policy: &Policy) -> Result<Answer, String> {
     })
 }
 
-fn judge(task: Judge, policy: Policy) -> Result<Answer, String> {
+fn judge(task: Judge, policy: Policy, tier: Tier) -> Result<Answer, String> {
     let confinement = Arc::new(Confinement::new(&policy)?);
+    if confinement.landlock() == 0 && tier > Tier::T0 {
+        cleanup::close_our_helpers();
+    }
     let intermediate = task.intermediate;
     let orderings = if intermediate.is_empty() {
         Lazy::default()

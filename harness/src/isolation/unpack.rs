@@ -96,9 +96,9 @@ impl Writer<'_> {
     fn entry(&mut self, name: &str, kind: &Kind, content: impl Read) -> Result<(), String> {
         let shown: String = name.chars().take(120).flat_map(char::escape_debug).collect();
         let path = inside(name).ok_or_else(|| format!("the name `{shown}` leads out of it"))?;
-        let ignored = path.components().any(|part| {
-            LEFT_LYING_ABOUT.iter().any(|folder| part.as_os_str() == *folder)
-        });
+        let ignored = path
+            .components()
+            .any(|part| LEFT_LYING_ABOUT.iter().any(|folder| part.as_os_str() == *folder));
         if ignored || path.as_os_str().is_empty() {
             return Ok(());
         }

@@ -35,8 +35,8 @@ impl User {
         }
         for number in FIRST..FIRST + COUNT {
             let path = folder.join(number.to_string());
-            let file = File::create(&path)
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            let file =
+                File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
             if let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 return Ok(User { number, _lock: lock });
             }
