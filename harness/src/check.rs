@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::bench::Bench;
 use crate::checks;
+use crate::cleanup;
 use crate::course::{Lab, Step};
 use crate::machine;
 use crate::record::{Because, CheckRecord, Status, StepRecord};
@@ -101,10 +102,21 @@ fn run(check: &Check, bench: &Bench) -> CheckRecord {
         let outcome =
             if bench.blunt.as_deref() == Some(check.id) { Ok(()) } else { (check.run)(&mut scene) };
         remarks = scene.take_remarks();
+        // Looked at before the scene's own objects go. In a cell nobody else can have filled it.
+        let full = cleanup::in_a_cell() && machine::shm_is_full();
         // The scene is ended whatever came of it; what it left behind is told only if nothing else
         // is wrong.
         let left = scene.end();
-        outcome.and(left)
+        match (outcome, left) {
+            (Err(Stop::Fail(_)), _) if full => Err(machine::filled().into()),
+            // Too many processes are the cause, whatever else went wrong among them.
+            (Err(Stop::Fail(_)), Err(Stop::Fail(left)))
+                if left.code == "starts-too-many-processes" =>
+            {
+                Err(Stop::Fail(left))
+            }
+            (outcome, left) => outcome.and(left),
+        }
     }));
     let outcome = played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

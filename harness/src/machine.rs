@@ -6,11 +6,15 @@ use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::statvfs;
 
 use crate::cleanup::{self, SHM_DIR};
+use crate::diagnosis::{Diagnosis, fail};
 use crate::peer::Peer;
 use crate::procfs::{self, Doing};
 
 /// The labs' objects stay far below this; with less room a correct program can die of SIGBUS.
 const SMALLEST_ROOM: u64 = 8 << 20;
+
+/// The same for names.
+const SMALLEST_NAMES: u64 = 8;
 
 /// What is said of a check that failed for want of room.
 pub(crate) const FULL: &str = "/dev/shm is full; make it larger (Docker: --shm-size=64m) or free it (`ls -l /dev/shm`, `cargo lab clean`)";
@@ -23,7 +27,16 @@ pub fn shm_room() -> Option<u64> {
 
 /// Whether too little room is left for a verdict.
 pub fn shm_is_full() -> bool {
-    shm_room().is_some_and(|room| room < SMALLEST_ROOM)
+    let no_more_names = statvfs(SHM_DIR)
+        .is_ok_and(|stat| stat.files() > 0 && stat.files_available() < SMALLEST_NAMES);
+    no_more_names || shm_room().is_some_and(|room| room < SMALLEST_ROOM)
+}
+
+/// The diagnosis of who has filled a `/dev/shm` of its own.
+pub(crate) fn filled() -> Diagnosis {
+    fail("fills-shared-memory")
+        .expected("room in /dev/shm for whoever comes next")
+        .seen("it is full, and nobody else could put anything there")
 }
 
 /// Proves that the kernel shows what a process of ours is doing: without that a sleeping program

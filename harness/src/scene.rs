@@ -25,6 +25,9 @@ use crate::watch::{Event, Wanted};
 /// Stands for the scene's name among a program's arguments.
 pub const NAME: &str = "{name}";
 
+/// More than any mistake with a child or two leaves behind.
+const MANY_PROCESSES: usize = 32;
+
 /// One of the student's processes on the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor(pub(crate) usize);
@@ -362,7 +365,12 @@ impl<'a> Scene<'a> {
         names.retain(|name| name != self.name.trim_start_matches('/'));
         cleanup::remove_name(&self.name);
         if left > 0 {
-            return Err(fail("leaves-a-process")
+            let cause = if left > MANY_PROCESSES {
+                fail("starts-too-many-processes")
+            } else {
+                fail("leaves-a-process")
+            };
+            return Err(cause
                 .expected("no process is left when the program has ended")
                 .seen(format!("{} still running", count(left, "process", "processes")))
                 .into());

@@ -146,6 +146,12 @@ impl Scene<'_> {
             Event::Ended(exit @ Exit::Signal(11)) => {
                 ("dies-of-sigsegv", told(&role, exit, &errors))
             }
+            Event::Ended(exit @ Exit::Signal(24)) => {
+                ("computes-too-long", told(&role, exit, &errors))
+            }
+            Event::Ended(exit @ Exit::Signal(6)) if errors.contains("memory allocation of") => {
+                ("runs-out-of-memory", told(&role, exit, &errors))
+            }
             Event::Ended(exit @ Exit::Signal(_)) => {
                 ("dies-of-a-signal", told(&role, exit, &errors))
             }

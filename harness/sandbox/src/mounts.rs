@@ -42,9 +42,6 @@ pub(crate) fn make(cell: &Cell, private_shm: bool, own_processes: bool) -> Resul
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let options = Some("size=1m,nr_inodes=1k,mode=755");
     mount(Some("tmpfs"), ROOT, Some("tmpfs"), quiet, options).named("an empty root")?;
-    for file in &all {
-        bind(file)?;
-    }
     let folder = |name: &str| -> Result<PathBuf, Refused> {
         let path = inside(Path::new(name));
         fs::create_dir_all(&path).named(format!("the folder {name}"))?;
@@ -63,6 +60,10 @@ pub(crate) fn make(cell: &Cell, private_shm: bool, own_processes: bool) -> Resul
         }
     }
     sized("/tmp", quiet, format!("size={},nr_inodes=4k,mode=1777", cell.tmp_bytes))?;
+    // Only now: some of them may be below those folders.
+    for file in &all {
+        bind(file)?;
+    }
     let processes = folder("/proc")?;
     if own_processes {
         let flags = quiet | MsFlags::MS_NOEXEC;
