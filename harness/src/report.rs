@@ -3,3 +3,4 @@
 pub mod field_guide;
 pub mod style;
 pub mod text;
+pub mod views;

@@ -180,7 +180,8 @@ fn summary(out: &mut String, record: &Record) {
     let _ = writeln!(out, "  {} {points}{note}", paint(style, "points"));
 }
 
-fn mark(status: Status) -> &'static str {
+/// The sign of a status, for those who see no colours.
+pub(crate) fn mark(status: Status) -> &'static str {
     match status {
         Status::Passed => "✔",
         Status::Failed => "✘",
