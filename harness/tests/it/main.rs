@@ -12,3 +12,4 @@ mod solutions;
 mod starters;
 mod tidy;
 mod traces;
+mod views;

@@ -57,5 +57,5 @@ fn output(sheet: &Sheet, context: &Context) -> String {
 
 fn test(case: &Case<'_>) -> Test {
     let passed = case.status == Status::Passed;
-    Test { passed, hint: (!passed).then(|| case.headline.clone()) }
+    Test { passed, hint: (!passed).then(|| safe::without_commands(&case.headline)) }
 }

@@ -70,7 +70,7 @@ fn results(sheet: &Sheet, context: &Context) -> String {
     let results = Results {
         score: sheet.points + sheet.bonus,
         execution_time: sheet.duration_ms / 1000,
-        output: cases::total(sheet),
+        output: output(sheet),
         output_format: "text",
         test_output_format: "text",
         test_name_format: "text",
@@ -84,6 +84,12 @@ fn results(sheet: &Sheet, context: &Context) -> String {
         },
     };
     super::pretty(&results)
+}
+
+/// What stands above the tests.
+fn output(sheet: &Sheet) -> String {
+    let total = cases::total(sheet);
+    sheet.message.as_ref().map_or(total.clone(), |message| format!("{total}\n\n{message}"))
 }
 
 fn test(case: Case<'_>, numbers: &mut Numbers) -> Test {

@@ -4,14 +4,15 @@
 use super::safe;
 use crate::record::Status;
 
-/// A whole page. The body is HTML already, the title is text.
+/// A whole page. The body is HTML already, the title is text. It is written so that a parser of XML
+/// takes it too: a browser forgives what is not closed, and a test should not.
 pub(super) fn page(title: &str, body: &str) -> String {
     let title = safe::html(title);
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          {body}</main>\n</body>\n</html>\n"
     )

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::cases::{self, Case};
 use super::safe;
-use crate::record::ResultKind;
+use super::story::Story;
+use crate::record::{ResultKind, Status};
 use crate::sheet::Sheet;
 
 #[derive(Serialize)]
@@ -48,15 +49,23 @@ fn results(sheet: &Sheet) -> String {
     })
 }
 
-/// Why it is not gradable: the words of the whole, and of each lab that is not graded.
+/// Why it is not gradable: the words of the whole, of each lab that stopped before its steps, and of
+/// each step in which the grader failed.
 fn reasons(sheet: &Sheet) -> Vec<String> {
-    let ungraded = sheet.labs.iter().filter(|lab| lab.outcome != ResultKind::Graded);
-    let of_labs = ungraded.map(|lab| (lab.lab.as_str(), lab.outcome, &lab.message));
-    let whole = sheet.message.iter().map(|_| ("submission", sheet.outcome, &sheet.message));
-    let told = whole.chain(of_labs).map(|(what, outcome, message)| {
-        format!("{what}: {}\n{}", cases::outcome(outcome), message.as_deref().unwrap_or(""))
-    });
-    told.collect()
+    let reason = |what: &str, outcome, message: &str| {
+        format!("{what}: {}\n{message}", cases::outcome(outcome))
+    };
+    let whole = sheet.message.iter().map(|words| reason("submission", sheet.outcome, words));
+    let mut told: Vec<String> = whole.collect();
+    for lab in sheet.labs.iter().filter(|lab| lab.outcome != ResultKind::Graded) {
+        if lab.steps.is_empty() {
+            told.push(reason(&lab.lab, lab.outcome, lab.message.as_deref().unwrap_or("")));
+        }
+        for step in lab.steps.iter().filter(|step| step.status == Status::Broken) {
+            told.push(format!("{} {}: {}", lab.lab, step.id, Story::of(step).headline));
+        }
+    }
+    told
 }
 
 /// Points earned of those there are. A bonus makes up for what is missing and no more, because more

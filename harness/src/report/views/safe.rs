@@ -206,8 +206,8 @@ pub(super) fn html(text: &str) -> String {
     out
 }
 
-/// One line of Markdown in which nothing is markup. A backslash may stand before every punctuation
-/// mark of ASCII, and before nothing else.
+/// One line of Markdown in which nothing is markup, not even an address or a name. Marks that mean
+/// something only at the beginning of a line, or only after one of these, stay as they are.
 pub(super) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in line(text).chars() {
@@ -216,7 +216,7 @@ pub(super) fn markdown(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             other => {
-                if other.is_ascii_punctuation() {
+                if "\\`*_{}[]#.!|~:@$".contains(other) {
                     out.push('\\');
                 }
                 out.push(other);

@@ -3,8 +3,9 @@
 
 use clap::ValueEnum;
 
-use super::safe;
-use crate::record::{Record, ResultKind};
+use super::story::Story;
+use super::{cases, safe};
+use crate::record::{Record, ResultKind, Status};
 use crate::roster::Student;
 use crate::sheet::Sheet;
 
@@ -99,6 +100,20 @@ impl Row {
         }
     }
 
+    /// What to tell the student of a lab: a line with each step that has not passed.
+    fn feedback(&self, lab: &str) -> String {
+        let Some(record) = self.lab(lab) else {
+            return self.sheet.as_ref().and_then(|sheet| sheet.message.clone()).unwrap_or_default();
+        };
+        if record.steps.is_empty() {
+            let message = record.message.as_deref().unwrap_or("");
+            return format!("{}: {message}", cases::outcome(record.outcome));
+        }
+        let open = record.steps.iter().filter(|step| step.status != Status::Passed);
+        let told = open.map(|step| format!("{}: {}", step.id, Story::of(step).headline));
+        told.collect::<Vec<_>>().join("; ")
+    }
+
     /// The sheet, where its points mean something.
     fn counted(&self) -> Option<&Sheet> {
         self.sheet.as_ref().filter(|sheet| sheet.counts())
@@ -128,15 +143,4 @@ fn message(sheet: &Sheet) -> String {
         Some(format!("{}: {}", lab.lab, message.lines().next().unwrap_or("")))
     });
     whole.chain(labs).collect::<Vec<_>>().join("; ")
-}
-
-/// What a lab's record says to its student, in a line a step that has not passed.
-fn feedback(record: &Record) -> String {
-    let word = super::cases::outcome(record.outcome);
-    if record.steps.is_empty() {
-        return format!("{word}: {}", record.message.as_deref().unwrap_or(""));
-    }
-    let open = record.steps.iter().filter(|step| step.status != crate::record::Status::Passed);
-    let told = open.map(|step| format!("{}: {}", step.id, super::story::Story::of(step).headline));
-    told.collect::<Vec<_>>().join("; ")
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{Column, Row};
 use crate::record::{DiagnosisRecord, ResultKind, Status};
-use crate::report::views::{cases, page, safe};
+use crate::report::views::{page, safe};
 
 /// How many causes are told; the rest are too rare to teach from.
 const CAUSES: usize = 15;
@@ -53,7 +53,7 @@ fn distribution(body: &mut String, rows: &[Row]) {
     for (tenth, count) in tenths.iter().enumerate().rev() {
         let share = match tenth {
             10 => "all".to_owned(),
-            _ => format!("{} % to {} %", tenth * 10, tenth * 10 + 10),
+            _ => format!("{} to {} %", tenth * 10, tenth * 10 + 9),
         };
         let width = count * 100 / most;
         let bar = if *count == 0 {
@@ -189,7 +189,7 @@ fn submissions(body: &mut String, rows: &[Row], columns: &[Column]) {
             body,
             "<tr><td>{}</td><td>{}</td>",
             safe::html(&safe::line(row.name())),
-            outcome.map_or("nothing handed in", cases::outcome)
+            outcome.map_or("nothing handed in", super::word)
         );
         for column in columns {
             let points = row.points(&column.lab).map_or(String::new(), |p| p.to_string());
