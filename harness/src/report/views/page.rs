@@ -54,11 +54,13 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
 th { color: var(--dim); font-weight: 500; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .failure { border-left: 3px solid var(--line); padding-left: 1rem; }
-dl { display: grid; grid-template-columns: 8rem 1fr; gap: .15rem 1rem; margin: .25rem 0; }
+dl { display: grid; grid-template-columns: 9.5rem 1fr; gap: .15rem 1rem; margin: .25rem 0; }
 dt { color: var(--dim); }
 dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre { background: var(--block); padding: .75rem; overflow-x: auto; font-size: .85rem;
   line-height: 1.4; }
+td code, .word { white-space: nowrap; }
+.chart { width: 60%; }
 .bar { display: block; height: .8rem; background: var(--bar); min-width: 1px; }
 @media (max-width: 36rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 ";

@@ -53,12 +53,10 @@ fn corpus() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    texts.extend(["\0", "\"", "<", "\\", "%", "\n", "\u{1f980}", "'", "::", "&", "|"].map(
-        |unit| {
-            // Each of these grows when it is escaped, somewhere; the longest escape is eight bytes.
-            unit.repeat(50_000)
-        },
-    ));
+    texts.extend(["\0", "\"", "<", "\\", "%", "\n", "\u{1f980}"].map(|unit| {
+        // Each of these grows when it is escaped, somewhere; the longest escape is eight bytes.
+        unit.repeat(50_000)
+    }));
     texts
 }
 

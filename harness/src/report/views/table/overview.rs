@@ -49,7 +49,9 @@ fn distribution(body: &mut String, rows: &[Row]) {
     }
     let most = tenths.iter().copied().max().unwrap_or(0).max(1);
     body.push_str("<h2>Points</h2>\n<table>\n");
-    body.push_str("<tr><th>share</th><th class=\"number\">submissions</th><th></th></tr>\n");
+    body.push_str(
+        "<tr><th>share</th><th class=\"number\">submissions</th><th class=\"chart\"></th></tr>\n",
+    );
     for (tenth, count) in tenths.iter().enumerate().rev() {
         let share = match tenth {
             10 => "all".to_owned(),
@@ -187,7 +189,7 @@ fn submissions(body: &mut String, rows: &[Row], columns: &[Column]) {
         let outcome = row.sheet.as_ref().map(|sheet| sheet.outcome);
         let _ = write!(
             body,
-            "<tr><td>{}</td><td>{}</td>",
+            "<tr><td>{}</td><td class=\"word\">{}</td>",
             safe::html(&safe::line(row.name())),
             outcome.map_or("nothing handed in", super::word)
         );
