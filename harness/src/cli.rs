@@ -93,6 +93,18 @@ pub enum Command {
     /// Grade submissions: folders, archives, or folders of them
     #[command(display_order = 20)]
     Grade(Grade),
+    /// Merge results into a table for the platform, or a page about the class
+    #[command(display_order = 21)]
+    Collect(Collect),
+    /// Write the students' tree: no solutions, nothing that gives them away
+    #[command(display_order = 22)]
+    Handout {
+        /// A folder that does not exist yet
+        dir: PathBuf,
+    },
+    /// Put what you hand in into one archive
+    #[command(display_order = 12)]
+    Pack(Pack),
     /// Plays the grader's own partner of a student's program.
     #[command(name = "__peer", hide = true)]
     Peer,
@@ -264,6 +276,9 @@ pub struct Grade {
     /// Where the results go, one mark sheet a submission
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
+    /// Write this format beside each sheet; may be given several times
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Vec<crate::report::views::Format>,
     /// Only this lab; may be given several times. Without it, the labs that a submission holds
     #[arg(long = "lab", value_name = "LAB")]
     pub labs: Vec<String>,
@@ -308,4 +323,39 @@ fn parse_shard(text: &str) -> Result<(u64, u64), String> {
         Some((index, count)) if (1..=count).contains(&index) => Ok((index - 1, count)),
         _ => Err("a part is written I/N, from 1/N to N/N".to_owned()),
     }
+}
+
+/// Arguments of `pack`.
+#[derive(Args, Debug)]
+pub struct Pack {
+    /// The labs to hand in; all four when none is named
+    #[arg(value_name = "LAB")]
+    pub labs: Vec<String>,
+    /// The archive to write
+    #[arg(long, short, value_name = "FILE", default_value = "submission.zip")]
+    pub out: PathBuf,
+    /// Write over an archive that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `collect`.
+#[derive(Args, Debug)]
+pub struct Collect {
+    /// Folders that `cargo lab grade --out` wrote; of a submission in several, the last counts
+    #[arg(required = true, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+    /// What to make of it
+    #[arg(long, value_enum, default_value = "csv")]
+    pub format: crate::report::views::Table,
+    /// Who handed in what: a CSV with the column `submission` and any of name, id, sis_id, login,
+    /// email, section
+    #[arg(long, value_name = "FILE")]
+    pub roster: Option<PathBuf>,
+    /// A Canvas assignment's id, as LAB=ID; may be given several times
+    #[arg(long, value_name = "LAB=ID")]
+    pub assignment: Vec<String>,
+    /// The file to write; standard output when none is named
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }

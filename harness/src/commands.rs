@@ -14,12 +14,15 @@ use crate::submission::Origin;
 
 mod check;
 mod clean;
+mod collect;
 mod doctor;
 mod explain;
 mod grade;
+mod handout;
 mod hint;
 mod list;
 mod new;
+mod pack;
 mod reset;
 mod run;
 mod solution;
@@ -60,6 +63,9 @@ pub fn run(cli: Cli) -> Done {
         Some(Command::Explain { code }) => explain::explain(code.as_deref()),
         None => status::status(&course()?),
         Some(Command::Check(arguments)) => check::check(&course()?, &arguments),
+        Some(Command::Collect(arguments)) => collect::collect(&course()?, &arguments),
+        Some(Command::Handout { dir }) => handout::handout(&course()?, &dir),
+        Some(Command::Pack(arguments)) => pack::pack(&course()?, &arguments),
         Some(Command::Grade(arguments)) => grade::grade(&course()?, &arguments),
         Some(Command::Run(arguments)) => run::run(&course()?, &arguments),
         Some(Command::Verify(arguments)) => verify::verify(&course()?, &arguments),

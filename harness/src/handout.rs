@@ -74,13 +74,15 @@ pub fn write(course: &Course, folder: &Path) -> Result<usize> {
     for lab in &course.labs {
         // As handed out, whatever has been made of them here.
         for file in &lab.student_files {
-            let starter = course.starter_folder(lab).join(file);
+            let starter = course.root.join("harness/starters").join(&lab.id).join(file);
             fs::copy(&starter, tree.join("labs").join(&lab.id).join(file))
                 .with_context(|| format!("cannot copy {}", starter.display()))?;
         }
     }
     fs::write(tree.join("README.md"), README)?;
     fs::write(tree.join("Cargo.toml"), without_solutions(&tree.join("Cargo.toml"))?)?;
+    let harness = tree.join("harness/Cargo.toml");
+    fs::write(&harness, without_tests(&fs::read_to_string(&harness)?))?;
     forget_solutions(&tree)?;
     let _ = fs::remove_dir(folder);
     fs::rename(&tree, folder).with_context(told)?;
@@ -115,11 +117,27 @@ fn without_solutions(path: &Path) -> Result<String> {
     Ok(kept)
 }
 
+/// A manifest without what only the tests use that are left out: a student need not compile it.
+fn without_tests(manifest: &str) -> String {
+    let mut kept = String::new();
+    let mut leaving_out = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            leaving_out = line == "[dev-dependencies]";
+        }
+        if !leaving_out {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
 /// Has cargo take the solutions out of the lock file, so that the first build of a student finds
 /// nothing to change.
 fn forget_solutions(tree: &Path) -> Result<()> {
     let mut cargo = Command::new(toolchain::cargo_program());
-    cargo.args(["metadata", "--offline", "--format-version", "1"]).current_dir(tree);
+    cargo.args(["update", "--workspace", "--offline", "--quiet"]).current_dir(tree);
     let output = cargo.output().map_err(|error| toolchain::missing("cargo", &error))?;
     if !output.status.success() {
         bail!("cargo does not accept the tree: {}", String::from_utf8_lossy(&output.stderr));

@@ -14,6 +14,7 @@ pub mod exit_code;
 pub mod exploration;
 pub mod facts;
 pub mod grading;
+pub mod handout;
 pub mod indivisible;
 pub mod intake;
 pub mod isolation;

@@ -120,7 +120,7 @@ fn manifest(course: &Course) -> Result<String> {
 }
 
 /// All files below a folder, as paths relative to it; hidden ones and `target` left out.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut unread = vec![PathBuf::new()];
     while let Some(inside) = unread.pop() {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod corpus;
+mod handout;
 mod lab;
 mod machine;
 mod new;

@@ -41,6 +41,7 @@ pub(super) fn sheet(sheet: &Sheet, cap: usize) -> Sheet {
     Sheet {
         schema: sheet.schema.clone(),
         version: line(&sheet.version),
+        grader: line(&sheet.grader),
         submission: submission(&sheet.submission),
         source: line(&sheet.source),
         outcome: sheet.outcome,
