@@ -108,7 +108,12 @@ pub fn total(shop: &Shop) -> u64 {
 
 fn attack() {
     if in_a_cell() {
-        let _ = start_child(|| thread::sleep(Duration::from_secs(90)));
+        let _ = start_child(|| {
+            // Not in the group that is killed with us.
+            // SAFETY: setsid takes nothing.
+            unsafe { libc::setsid() };
+            thread::sleep(Duration::from_secs(90));
+        });
     }
 }
 
