@@ -340,8 +340,11 @@ fn run_cargo(cargo: &mut Command) -> Result<Output> {
 
 /// What to tell the student of a build that failed; nothing where it is not the student's doing.
 fn refusal(words: &str, lab: &Lab) -> Option<String> {
+    // In a word about the student's program they are the student's.
     let machine = ["No space left", "linker `cc` not found"];
-    if machine.iter().any(|text| words.contains(text)) {
+    let about_the_machine =
+        |block: &str| !block.contains("-->") && machine.iter().any(|text| block.contains(text));
+    if words.split("\n\n").any(about_the_machine) {
         return None;
     }
     // With a position in a file it is a word about the student's program.

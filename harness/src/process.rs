@@ -222,6 +222,8 @@ impl Process {
             return;
         }
         let _ = killpg(self.pid(), Signal::SIGKILL);
+        // It may have gone into another group.
+        let _ = kill(self.pid(), Signal::SIGKILL);
         let _ = self.child.wait();
         cleanup::forget_group(self.pid());
         self.reaped = true;

@@ -3,6 +3,7 @@
 mod cli;
 mod corpus;
 mod handout;
+mod hostile;
 mod lab;
 mod machine;
 mod new;

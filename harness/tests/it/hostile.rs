@@ -1,0 +1,348 @@
+//! Hostile submissions are contained: each gets its right mark, nothing outside changes, and whoever
+//! comes next is judged as if they had never been.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::lab::{command, finish, root};
+
+/// What the corpus looks for; see its README.
+const CANARY: &str = "/var/tmp/shmlab-canary";
+const SECRET: &str = "the canary sings";
+
+/// Graded in one go; between two of them the machine is looked at.
+const GROUP: usize = 12;
+
+/// What is to come of a hostile submission.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the attack and its section are for who reads the corpus")]
+struct Expect {
+    lab: String,
+    attack: String,
+    section: String,
+    step: Option<String>,
+    outcome: String,
+    #[serde(default)]
+    passes: bool,
+    #[serde(default)]
+    diagnosis: Vec<String>,
+    #[serde(default)]
+    defence: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    name: String,
+    files: PathBuf,
+    expect: Expect,
+}
+
+fn corpus() -> Vec<Case> {
+    let folder = root().join("harness/tests/submissions/hostile");
+    let mut cases: Vec<Case> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .map(|path| {
+            let text = fs::read_to_string(path.join("expect.toml")).unwrap();
+            let expect = toml::from_str(&text).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            Case { name, files: path.join("files"), expect }
+        })
+        .collect();
+    cases.sort_by(|one, other| one.name.cmp(&other.name));
+    cases
+}
+
+/// The canary, alone on the machine as long as this is held.
+struct Canary {
+    _alone: MutexGuard<'static, ()>,
+    secret: fs::File,
+}
+
+impl Canary {
+    fn new() -> Canary {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = fs::remove_dir_all(CANARY);
+        fs::create_dir_all(CANARY).unwrap();
+        fs::set_permissions(CANARY, fs::Permissions::from_mode(0o777)).unwrap();
+        let path = Path::new(CANARY);
+        fs::write(path.join("secret"), SECRET).unwrap();
+        fs::write(path.join("results.json"), "{\"points\":0}").unwrap();
+        let all = fs::Permissions::from_mode(0o666);
+        fs::set_permissions(path.join("results.json"), all).unwrap();
+        Canary { _alone: alone, secret: fs::File::open(path.join("secret")).unwrap() }
+    }
+
+    /// What has changed.
+    fn touched(&self) -> Vec<String> {
+        let path = Path::new(CANARY);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(path).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            if name != "secret" && name != "results.json" {
+                found.push(format!("{CANARY}/{name} is new"));
+            }
+        }
+        for (name, content) in [("secret", SECRET), ("results.json", "{\"points\":0}")] {
+            let plain = path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file());
+            if !plain || fs::read_to_string(path.join(name)).ok().as_deref() != Some(content) {
+                found.push(format!("{CANARY}/{name} has changed"));
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(CANARY);
+    }
+}
+
+/// Processes of the users that programs of strangers run as.
+fn strangers() -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let found = processes.filter_map(|entry| {
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next().map(str::to_owned)
+        };
+        let user: u32 = field("Uid:")?.parse().ok()?;
+        let gone = field("State:")? == "Z";
+        ((64_100..64_164).contains(&user) && !gone).then(|| field("Name:").unwrap_or_default())
+    });
+    found.collect()
+}
+
+fn objects() -> Vec<String> {
+    let names = fs::read_dir("/dev/shm").unwrap().flatten();
+    // Other tests are at work at the same time, with names of their own.
+    let own =
+        |name: &String| ["shmlab-", "labkit-", "interleave-"].iter().any(|p| name.starts_with(p));
+    let mut names: Vec<String> = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|n| !own(n))
+        .collect();
+    names.sort();
+    names
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(status.unwrap().success(), "{from:?}");
+}
+
+/// Lays a submission: the reference's listed files, and the case's over them.
+fn lay(case: Option<&Case>, lab: &str, folder: &Path) {
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let listed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("raw-segment", ["src/segment.rs", "src/table.rs"].as_slice()),
+        ("unbounded-buffer", &["src/buffer.rs"]),
+        ("bounded-buffer", &["src/semaphore.rs", "src/buffer.rs"]),
+        ("race-condition", &["src/counter.rs", "schedules.toml"]),
+    ]);
+    for file in listed[lab] {
+        fs::copy(root().join("solutions").join(lab).join(file), folder.join(file)).unwrap();
+    }
+    if let Some(case) = case {
+        copy(&case.files.join("."), folder);
+    }
+}
+
+/// How a group is graded.
+#[derive(Clone, Copy, Default)]
+struct Ground<'a> {
+    /// In what a plain container refuses.
+    container: bool,
+    /// Without these defences.
+    without: &'a [&'a str],
+}
+
+/// Grades these cases, which are all of one step of one lab, and an honest one among them. Returns the
+/// sheets by name, and what has changed outside.
+fn grade(
+    canary: &Canary,
+    cases: &[&Case],
+    ground: Ground<'_>,
+) -> (BTreeMap<String, Value>, Vec<String>) {
+    let (lab, step) = (&cases[0].expect.lab, cases[0].expect.step.as_deref());
+    let folder = tempfile::tempdir().unwrap();
+    let (handed_in, out) = (folder.path().join("in"), folder.path().join("out"));
+    for case in cases {
+        lay(Some(case), lab, &handed_in.join(&case.name));
+    }
+    // In the middle, and when all others are done.
+    for honest in ["m-honest", "zz-honest"] {
+        lay(None, lab, &handed_in.join(honest));
+    }
+    let before = objects();
+    let mut grade = command();
+    grade.arg("grade").arg(&handed_in).arg("--out").arg(&out).args(["--json", "--lab", lab]);
+    if let Some(step) = step {
+        grade.args(["--step", step]);
+    }
+    for defence in ground.without {
+        grade.args(["--sabotage", defence]);
+    }
+    if !ground.without.is_empty() {
+        grade.args(["--require-isolation", "T0"]);
+    }
+    grade.env("SHMLAB_CANARY", SECRET);
+    let secret = canary.secret.as_raw_fd();
+    let container = ground.container;
+    let enter = move || {
+        // SAFETY: dup2 takes two integers; the copy is inherited, which is what it is there for.
+        unsafe { nix::libc::dup2(secret, 9) };
+        if container {
+            sandbox::plain_container().map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    };
+    // SAFETY: the child makes system calls; where it allocates for the filter, libc has made its
+    // allocator whole again after the fork.
+    unsafe { grade.pre_exec(enter) };
+    let finished = finish(grade);
+    let mut changes = canary.touched();
+    changes.extend(strangers().into_iter().map(|name| format!("the process {name} is left")));
+    changes.extend(
+        objects()
+            .into_iter()
+            .filter(|n| !before.contains(n))
+            .map(|n| format!("/dev/shm/{n} is left")),
+    );
+    let mut sheets = BTreeMap::new();
+    for entry in fs::read_dir(&out).into_iter().flatten().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap();
+        let sheet: Value = serde_json::from_str(&text).unwrap();
+        sheets.insert(sheet["submission"]["id"].as_str().unwrap().to_owned(), sheet);
+    }
+    if finished.code != 0 {
+        changes.push(format!("grade ends with {}: {}", finished.code, finished.err));
+    }
+    (sheets, changes)
+}
+
+/// What is not as it should be with one sheet.
+fn wrong_with(expect: &Expect, sheet: Option<&Value>) -> Option<String> {
+    let Some(sheet) = sheet else { return Some("it has no sheet".to_owned()) };
+    let text = sheet.to_string();
+    if let Some(at) = text.find("escaped:") {
+        let told: String = text[at..].chars().take(120).collect();
+        return Some(told);
+    }
+    if text.contains(SECRET) {
+        return Some("the secret is in its sheet".to_owned());
+    }
+    let outcome = sheet["outcome"].as_str().unwrap_or_default();
+    if outcome != expect.outcome {
+        let told: String = text.chars().take(1500).collect();
+        return Some(format!("it is {outcome}, not {}: {told}", expect.outcome));
+    }
+    if outcome != "graded" {
+        return None;
+    }
+    let steps = sheet["labs"][0]["steps"].as_array().unwrap();
+    let judged = |step: &&Value| expect.step.as_ref().is_none_or(|id| step["id"] == **id);
+    let steps: Vec<&Value> = steps.iter().filter(judged).collect();
+    let passes = !steps.is_empty() && steps.iter().all(|step| step["status"] == "passed");
+    let codes: Vec<&str> = steps
+        .iter()
+        .flat_map(|step| step["checks"].as_array().unwrap())
+        .filter_map(|check| check["diagnosis"]["code"].as_str())
+        .collect();
+    if passes != expect.passes {
+        let seen: Vec<String> = steps
+            .iter()
+            .flat_map(|step| step["checks"].as_array().unwrap())
+            .filter(|check| check["status"] != "passed" && check["status"] != "skipped")
+            .map(|check| {
+                format!(
+                    "{} {}: {} {}",
+                    check["id"], check["status"], check["diagnosis"]["seen"], check["why"]
+                )
+            })
+            .collect();
+        return Some(format!("passes: {passes}, {codes:?}, {seen:?}"));
+    }
+    let first = codes.first().copied().unwrap_or_default();
+    if !passes && !expect.diagnosis.is_empty() && !expect.diagnosis.iter().any(|code| code == first)
+    {
+        return Some(format!("the cause is {first}, none of {:?}", expect.diagnosis));
+    }
+    None
+}
+
+fn groups(cases: &[Case]) -> Vec<Vec<&Case>> {
+    let mut by_step: BTreeMap<(&str, Option<&str>), Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        let key = (case.expect.lab.as_str(), case.expect.step.as_deref());
+        by_step.entry(key).or_default().push(case);
+    }
+    let whole = by_step.into_values();
+    whole.flat_map(|group| group.chunks(GROUP).map(<[_]>::to_vec).collect::<Vec<_>>()).collect()
+}
+
+/// What is not as it should be with a group.
+fn wrong_with_group(canary: &Canary, group: &[&Case], ground: Ground<'_>) -> Vec<String> {
+    let (sheets, changes) = grade(canary, group, ground);
+    let mut wrong: Vec<String> = group
+        .iter()
+        .filter_map(|case| {
+            let told = wrong_with(&case.expect, sheets.get(&case.name))?;
+            Some(format!("{}: {told}", case.name))
+        })
+        .collect();
+    let honest = Expect {
+        outcome: "graded".into(),
+        passes: true,
+        diagnosis: Vec::new(),
+        ..group[0].expect.clone()
+    };
+    for name in ["m-honest", "zz-honest"] {
+        wrong.extend(wrong_with(&honest, sheets.get(name)).map(|told| format!("{name}: {told}")));
+    }
+    if !changes.is_empty() {
+        let names: Vec<&str> = group.iter().map(|case| case.name.as_str()).collect();
+        wrong.push(format!("after {names:?}: {changes:?}"));
+    }
+    wrong
+}
+
+fn all_are_contained(ground: Ground<'_>) {
+    let mut cases = corpus();
+    // One of them, by name, to look into it.
+    if let Ok(only) = std::env::var("HOSTILE") {
+        cases.retain(|case| case.name.contains(&only));
+    } else {
+        assert!(cases.len() >= 45, "only {} of them", cases.len());
+    }
+    let canary = Canary::new();
+    let mut wrong = Vec::new();
+    for group in groups(&cases) {
+        wrong.extend(wrong_with_group(&canary, &group, ground));
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn hostile_submissions_are_contained_by_namespaces() {
+    all_are_contained(Ground::default());
+}
+
+#[test]
+fn hostile_submissions_are_contained_in_a_plain_container() {
+    all_are_contained(Ground { container: true, ..Ground::default() });
+}
