@@ -151,6 +151,9 @@ fn of_actions(sheet: &Sheet, what: &str) {
             assert!(!test[key].as_str().unwrap().chars().any(is_obeyed), "{what}");
         }
     }
+    for test in outcome["tests"].as_array().unwrap() {
+        assert!(!test["filename"].as_str().unwrap().contains(".."), "{what}");
+    }
     let summary = actions::summary(sheet, &context());
     assert!(summary.len() < MEGABYTE && !summary.chars().any(is_obeyed), "{what}");
     // The only elements are ours, each closed.
@@ -165,6 +168,24 @@ fn of_actions(sheet: &Sheet, what: &str) {
     }
     for pair in ours.chunks(2) {
         assert_eq!(summary.matches(pair[0]).count(), summary.matches(pair[1]).count(), "{what}");
+    }
+}
+
+#[test]
+fn a_runner_reads_from_an_annotation_what_the_reporter_reads_from_the_outcome() {
+    for text in corpus().iter().filter(|text| text.len() < 1000) {
+        let sheet = sheets::mixed(&Words::all(text));
+        let outcome = actions_outcome(&actions::outcome(&sheet));
+        let tests = outcome["tests"].as_array().unwrap();
+        let lines = shown(Format::GithubActions, &sheet).unwrap();
+        for line in lines.lines() {
+            let (_, data) = line["::error ".len()..].split_once("::").unwrap();
+            // In this order, as the runner does.
+            let read = data.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+            let said =
+                |test: &&serde_json::Value| test["message"].as_str().unwrap().trim_end() == read;
+            assert_eq!(tests.iter().filter(said).count(), 1, "{read}");
+        }
     }
 }
 
