@@ -77,6 +77,7 @@ fn sheet(words: &Words, labs: Vec<Record>) -> Sheet {
     };
     let mut sheet = Sheet::new(submission(words), words.name.clone(), isolation, labs);
     sheet.version = "1.2.3".into();
+    sheet.grader = "d".repeat(64);
     sheet.labs.iter_mut().for_each(|lab| lab.version = "1.2.3".into());
     sheet
 }
