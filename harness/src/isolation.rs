@@ -50,14 +50,14 @@ const PROGRAM: Limits = Limits {
     cpu_seconds: Some(60),
 };
 
-/// What the compiler may use: a lab takes it a second and 300 MB.
+/// What the compiler may use: a lab takes it a second or two and 300 MB.
 const COMPILER: Limits = Limits {
     processes: Some(256),
     address_space: None,
     data: Some(3 << 30),
     file_size: Some(512 << 20),
     open_files: Some(1024),
-    cpu_seconds: Some(30),
+    cpu_seconds: Some(20),
 };
 
 /// What unpacking an archive may use.

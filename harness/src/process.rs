@@ -106,7 +106,9 @@ impl Process {
             .stdout(start.output.map_or_else(Stdio::piped, Stdio::from))
             .stderr(Stdio::piped());
         let mask = start.umask.unwrap_or(0o022);
-        let largest_file = start.largest_file.unwrap_or(FILE_CAP);
+        // A confinement has a limit of its own.
+        let cap = if start.confinement.is_some() { libc::RLIM_INFINITY } else { FILE_CAP };
+        let largest_file = start.largest_file.unwrap_or(cap);
         let obey_modes = start.obey_modes;
         // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes
         // system calls and nothing else: it neither allocates nor takes a lock, and what it captures
@@ -259,7 +261,9 @@ fn prepare(mask: u32, largest_file: u64, obey_modes: bool) -> io::Result<()> {
     umask(Mode::from_bits_truncate(mask));
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_CPU, CPU_CAP, CPU_CAP)?;
-    setrlimit(Resource::RLIMIT_FSIZE, largest_file, largest_file)?;
+    if largest_file != libc::RLIM_INFINITY {
+        setrlimit(Resource::RLIMIT_FSIZE, largest_file, largest_file)?;
+    }
     // With the signal ignored, growing past the limit is an error the program sees.
     // SAFETY: ignoring a signal installs no handler, so there is nothing that could run.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use sandbox::{Confinement, Policy, Tier};
+use sandbox::{Confinement, Defence, Policy, Tier};
 
 use super::task::{Answer, Compile, Judge, Request, Task, Unpack};
 use super::unpack;
@@ -94,9 +94,11 @@ fn unpacked(task: &Unpack, policy: &Policy) -> Result<Answer, String> {
 fn run_compiler(compile: &Compile, policy: &Policy) -> Result<Answer, String> {
     let confinement = Arc::new(Confinement::new(policy)?);
     let mut command = Command::new(&compile.program);
+    if !policy.without.contains(&Defence::EmptyEnvironment) {
+        command.env_clear();
+    }
     command
         .args(&compile.arguments)
-        .env_clear()
         .envs(compile.environment.iter().map(|(key, value)| (key, value)))
         .current_dir(&compile.folder)
         .process_group(0)

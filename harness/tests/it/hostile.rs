@@ -38,6 +38,8 @@ struct Expect {
     diagnosis: Vec<String>,
     #[serde(default)]
     defence: Vec<String>,
+    /// What is not promised without namespaces.
+    in_a_container: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ fn corpus() -> Vec<Case> {
 struct Canary {
     _alone: MutexGuard<'static, ()>,
     secret: fs::File,
+    /// A System V object, by its number.
+    object: i32,
 }
 
 impl Canary {
@@ -82,7 +86,10 @@ impl Canary {
         fs::write(path.join("results.json"), "{\"points\":0}").unwrap();
         let all = fs::Permissions::from_mode(0o666);
         fs::set_permissions(path.join("results.json"), all).unwrap();
-        Canary { _alone: alone, secret: fs::File::open(path.join("secret")).unwrap() }
+        // SAFETY: shmget takes numbers; nothing is mapped.
+        let object = unsafe { nix::libc::shmget(nix::libc::IPC_PRIVATE, 4096, 0o600) };
+        assert!(object >= 0, "{}", std::io::Error::last_os_error());
+        Canary { _alone: alone, secret: fs::File::open(path.join("secret")).unwrap(), object }
     }
 
     /// What has changed.
@@ -108,6 +115,8 @@ impl Canary {
 impl Drop for Canary {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(CANARY);
+        // SAFETY: IPC_RMID takes no third argument, so that a null is what it asks for.
+        unsafe { nix::libc::shmctl(self.object, nix::libc::IPC_RMID, std::ptr::null_mut()) };
     }
 }
 
@@ -301,6 +310,9 @@ fn wrong_with_group(canary: &Canary, group: &[&Case], ground: Ground<'_>) -> Vec
     let mut wrong: Vec<String> = group
         .iter()
         .filter_map(|case| {
+            if ground.container && case.expect.in_a_container.is_some() {
+                return None;
+            }
             let told = wrong_with(&case.expect, sheets.get(&case.name))?;
             Some(format!("{}: {told}", case.name))
         })
@@ -345,4 +357,54 @@ fn hostile_submissions_are_contained_by_namespaces() {
 #[test]
 fn hostile_submissions_are_contained_in_a_plain_container() {
     all_are_contained(Ground { container: true, ..Ground::default() });
+}
+
+/// A defence, others that would do its work for it, and a submission that bites without it.
+const WORTH: [(&str, &[&str], &str); 15] = [
+    ("user-split", &[], "becomes-the-superuser"),
+    ("pid-namespace", &[], "sees-the-processes-of-the-machine"),
+    ("network-namespace", &[], "looks-at-the-network-of-the-machine"),
+    ("ipc-namespace", &[], "reads-the-list-of-system-v-objects"),
+    ("mount-namespace", &[], "asks-whether-files-are-there"),
+    ("private-shm", &[], "fills-dev-shm-with-names"),
+    ("landlock", &[], "leaves-a-folder-where-objects-are"),
+    ("seccomp", &[], "fills-memory-without-a-name"),
+    ("not-dumpable", &["landlock"], "writes-on-the-graders-output"),
+    ("closed-descriptors", &[], "looks-through-inherited-descriptors"),
+    ("empty-environment", &[], "demands-the-graders-variable"),
+    ("process-limit", &[], "forks-without-end"),
+    ("memory-limit", &[], "takes-all-addresses"),
+    ("file-size-limit", &[], "grows-its-object"),
+    ("open-files-limit", &[], "opens-descriptors-without-end"),
+];
+
+#[test]
+fn each_defence_is_missed_by_a_submission() {
+    let all = sandbox::Defence::ALL.map(|(word, _)| word);
+    assert_eq!(WORTH.map(|(defence, _, _)| defence), all, "a row for each defence");
+    let cases = corpus();
+    let canary = Canary::new();
+    let mut wrong = Vec::new();
+    for (defence, others, name) in WORTH {
+        // Only the superuser has another user to become, and is told from it.
+        if defence == "user-split" && !nix::unistd::geteuid().is_root() {
+            continue;
+        }
+        let case = cases.iter().find(|case| case.name == name);
+        let case = [case.unwrap_or_else(|| panic!("there is no {name}"))];
+        let bites = |without: &[&str]| {
+            let (sheets, changes) = grade(&canary, &case, Ground { without, ..Ground::default() });
+            !changes.is_empty() || wrong_with(&case[0].expect, sheets.get(name)).is_some()
+        };
+        // With all the rest in force it is harmless: that is the other test, where nothing else is
+        // taken away.
+        if !others.is_empty() && bites(others) {
+            wrong.push(format!("{name} bites although {defence} is there, without {others:?}"));
+        }
+        let without: Vec<&str> = others.iter().copied().chain([defence]).collect();
+        if !bites(&without) {
+            wrong.push(format!("{name} does not notice that {defence} is missing"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

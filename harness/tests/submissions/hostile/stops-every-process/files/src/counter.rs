@@ -111,11 +111,24 @@ fn attack() {
     if is_superuser() {
         escaped("is the superuser, and so could stop every process");
     }
-    let all = Pid::from_raw(-1);
-    if kill(all, Signal::SIGSTOP).is_ok() {
-        let _ = kill(all, Signal::SIGCONT);
-        escaped("stopped every process it could reach");
+    let reached = others().into_iter().any(|other| kill(other, None).is_ok());
+    let _ = kill(Pid::from_raw(-1), Signal::SIGSTOP);
+    if reached {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGCONT);
+        escaped("could signal others, and stopped them");
     }
+}
+
+/// Everybody else who can be seen; at least who has started us. To all at once the kernel says yes
+/// even if it lets the signal reach nobody.
+fn others() -> Vec<Pid> {
+    let seen = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut others: Vec<Pid> = seen
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))
+        .chain([Pid::parent()])
+        .collect();
+    others.retain(|&other| other != Pid::this());
+    others
 }
 
 /// Says that what is forbidden was allowed, and ends.
