@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use sha2::{Digest, Sha256};
 
 use crate::check::Extent;
@@ -15,6 +15,7 @@ use crate::intake::{self, Source};
 use crate::isolation::Isolation;
 use crate::peer::to_hex;
 use crate::record::{Record, ResultKind, SubmissionRecord};
+use crate::report::views::{Context, Format};
 use crate::results::Results;
 use crate::sheet::Sheet;
 use crate::side_by_side::side_by_side;
@@ -36,6 +37,10 @@ pub struct Batch<'a> {
     pub deadline: Duration,
     /// Where the sheets go.
     pub results: &'a Results,
+    /// Formats that are written beside each sheet.
+    pub formats: &'a [Format],
+    /// What these need and a sheet does not know.
+    pub context: Context,
     /// Whether a sheet that is there and still true is kept.
     pub resume: bool,
     /// What the sheets were made by; see [`grader`].
@@ -99,6 +104,8 @@ impl Batch<'_> {
     ) -> Result<Vec<Graded>> {
         let work = |source: &Source| -> Result<Graded> {
             let graded = self.grade_one(source, |text| tell(source, text));
+            // Other formats first: a sheet that is there says that they are too.
+            self.results.render(&graded.sheet, self.formats, &self.context)?;
             if !graded.kept {
                 self.results.keep(&graded.sheet)?;
             }

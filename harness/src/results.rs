@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
+use crate::report::views::{Context, Format, actions};
 use crate::sheet::{self, Sheet};
 
 /// What the file of a sheet ends in.
@@ -55,9 +56,34 @@ impl Results {
         Ok(Results { folder: folder.to_owned() })
     }
 
-    /// The file of a submission in another format.
-    pub fn path(&self, id: &str, suffix: &str) -> PathBuf {
-        self.folder.join(format!("{id}.{suffix}"))
+    /// Writes a sheet in other formats. Where a format has nothing to say of a sheet, what it said of
+    /// an earlier one goes.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn render(&self, sheet: &Sheet, formats: &[Format], context: &Context) -> Result<()> {
+        let mut texts: Vec<(&str, Option<String>)> = Vec::new();
+        for &format in formats {
+            // It has the sheet's own name.
+            if format == Format::Json {
+                continue;
+            }
+            texts.push((format.file_name(), format.render(sheet, context)));
+            if format == Format::GithubActions {
+                texts.push(("outcome.txt", Some(actions::outcome(sheet))));
+                texts.push(("summary.md", Some(actions::summary(sheet, context))));
+            }
+        }
+        for (suffix, text) in texts {
+            let path = self.folder.join(format!("{}.{suffix}", sheet.submission.id));
+            match text {
+                Some(text) => write_whole(&path, text.as_bytes())?,
+                None if path.exists() => fs::remove_file(path)?,
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// The sheet of a submission, if there is a whole one.

@@ -91,9 +91,8 @@ impl Cell {
         self.become_nobody()?;
         // Orphans of those we start become ours, so that none gets out of sight.
         set(libc::PR_SET_CHILD_SUBREAPER, 1).named("collecting orphans")?;
-        if self.has(Defence::NotDumpable) {
-            set(libc::PR_SET_DUMPABLE, 0).named("closing our memory to others")?;
-        }
+        let open = libc::c_int::from(!self.has(Defence::NotDumpable));
+        set(libc::PR_SET_DUMPABLE, open).named("closing our memory to others")?;
         Ok(())
     }
 
