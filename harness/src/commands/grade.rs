@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use serde::Serialize;
 
 use super::check::can_explore;
@@ -150,7 +151,6 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
 /// What the platforms' formats need and only the environment knows.
 fn context(course: &Course) -> Context {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Context {
         classroom50: Classroom50 {
             classroom: variable("CLASSROOM"),
@@ -162,28 +162,11 @@ fn context(course: &Course) -> Context {
             release: variable("RELEASE_URL"),
             review: variable("REVIEW_URL"),
             datetime: variable("SUBMITTED_AT"),
-            graded_at: utc(now.as_secs()),
+            graded_at: Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         },
-        started_ms: now.as_millis() as u64,
+        started_ms: Utc::now().timestamp_millis().unsigned_abs(),
         ..Context::of(course)
     }
-}
-
-/// Seconds since 1970 as `2026-06-01T14:32:01Z`.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // The civil calendar from the first of March, so that the day of a leap year is the last; 719468
-    // days lie between its year 0 and 1970.
-    let day = days + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + 400 * era + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 fn line(sheet: &Sheet) -> Line<'_> {
@@ -310,17 +293,4 @@ fn row(sheet: &Sheet) -> String {
 
 fn bonus(points: u32) -> String {
     if points > 0 { format!("+{points}") } else { String::new() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc;
-
-    #[test]
-    fn seconds_become_a_date() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(utc(1_780_324_321), "2026-06-01T14:32:01Z");
-    }
 }
