@@ -48,9 +48,6 @@ pub const SLOTS: usize = 512;
 /// The bytes of a slot that hold the message's length.
 pub const SLOT_HEADER: usize = 8;
 
-/// The size of a slot unless `--slot` says otherwise: one cache line.
-pub const DEFAULT_SLOT: u32 = 64;
-
 /// The smallest slot: a length and eight bytes.
 pub const MIN_SLOT: u32 = 16;
 

@@ -4,6 +4,7 @@
 //! The one idea to take along is [`Shared`]: a type may live in a segment only if it stays valid
 //! whatever the other process stores into it.
 
+pub mod commands;
 mod error;
 mod message;
 mod name;

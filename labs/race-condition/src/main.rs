@@ -4,84 +4,12 @@ use std::io::BufRead;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Acquire;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use labkit::{LabError, Name, Segment, say};
+use labkit::commands::race_condition::{Command, Mode};
+use labkit::{LabError, Segment, say};
 use race_condition::counter;
 use race_condition::gate::{Controlled, Gate, Open};
 use race_condition::layout::Shop;
 use race_condition::shop::{self, Attached};
-
-/// A shop that several processes serve at once.
-#[derive(Parser)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make a shop.
-    Create {
-        /// One slash and a word, like /shop.
-        name: Name,
-        /// How many pieces there are to sell.
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        stock: u64,
-    },
-    /// Do one operation for every line of stdin, then print `done N`.
-    Worker {
-        /// The shop.
-        name: Name,
-        /// Which operation.
-        mode: Mode,
-        /// The shard of this worker, 0 to 15, in the mode `shard`.
-        #[arg(long, value_name = "I", default_value_t = 0)]
-        shard: usize,
-        /// Stop at the gate in the middle of an operation until somebody says `go`.
-        #[arg(long)]
-        gate: bool,
-        /// Print `attached`, then a line after each operation.
-        #[arg(long)]
-        step: bool,
-    },
-    /// Print every word of the shop.
-    Total {
-        /// The shop.
-        name: Name,
-    },
-    /// Let one worker through the gate, now or when it comes.
-    Go {
-        /// The shop.
-        name: Name,
-    },
-    /// Remove the name. Processes that are attached keep the shop until they end.
-    Destroy {
-        /// The shop.
-        name: Name,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// Add one to the counter, unprotected.
-    Racy,
-    /// Add one to the counter under the lock.
-    Mutex,
-    /// Add one to the counter in one indivisible step.
-    Atomic,
-    /// Sell one piece.
-    Sell,
-    /// Add one to the shard of this worker.
-    Shard,
-    /// Write the number on the line into both words of the record, unprotected.
-    WriteRacy,
-    /// Read both words of the record, unprotected.
-    ReadRacy,
-    /// Write the number on the line into both words of the record under the lock.
-    Write,
-    /// Read both words of the record under the lock.
-    Read,
-}
 
 /// What an operation has done.
 enum Done {
@@ -93,8 +21,8 @@ enum Done {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    labkit::run(|| match cli.command {
+    let command = Command::read();
+    labkit::run(|| match command {
         Command::Create { name, stock } => shop::create(&name, stock),
         Command::Worker { name, mode, shard, gate, step } => {
             let attached = Attached::open(&name)?;

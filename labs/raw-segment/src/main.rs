@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use labkit::commands::raw_segment::Command;
 use labkit::{Framing, LabError, Name, Operations, messages};
 use raw_segment::segment::{Access, Segment};
 use raw_segment::table::{self, Table};
@@ -13,52 +13,9 @@ use raw_segment::table::{self, Table};
 /// Between two looks at a table that has no new string yet.
 const POLL: Duration = Duration::from_millis(1);
 
-/// A table of strings in shared memory.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make an empty table in a new object of LEN bytes.
-    Create {
-        /// Like /demo.
-        name: Name,
-        /// Length of the object in bytes, at least 640.
-        len: usize,
-    },
-    /// Put every line of stdin into the table, its newline included.
-    Producer {
-        /// Like /demo.
-        name: Name,
-        /// Tell every finished operation in a line.
-        #[arg(long)]
-        step: bool,
-    },
-    /// Print the strings of the table.
-    Consumer {
-        /// Like /demo.
-        name: Name,
-        /// Wait until this many strings were printed.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(..=64))]
-        count: Option<u32>,
-        /// Wait for a line of stdin before each string, and print strings as hex.
-        #[arg(long)]
-        step: bool,
-    },
-    /// Remove the name.
-    Destroy {
-        /// Like /demo.
-        name: Name,
-    },
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    labkit::run(|| match arguments.command {
+    let command = Command::read();
+    labkit::run(|| match command {
         Command::Create { name, len } => table::create(&name, len),
         Command::Producer { name, step } => produce(&name, Operations::new(step)),
         Command::Consumer { name, count, step } => {

@@ -3,58 +3,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use labkit::commands::unbounded_buffer::Command;
 use labkit::{Framing, LabError, Name, Operations, Segment, messages};
 use unbounded_buffer::buffer::{self, Consumer, Producer};
 use unbounded_buffer::layout::MAX_PAYLOAD;
 
-/// A buffer that grows, between one producer and one consumer.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make an empty buffer.
-    Create {
-        /// Like /demo.
-        name: Name,
-    },
-    /// Put every line of stdin into the buffer, and close it at the end.
-    Producer {
-        /// Like /demo.
-        name: Name,
-        /// Leave the buffer open at the end, for another producer to go on.
-        #[arg(long)]
-        keep_open: bool,
-        /// Tell every finished operation in a line.
-        #[arg(long)]
-        step: bool,
-    },
-    /// Print the messages until the buffer is closed and empty.
-    Consumer {
-        /// Like /demo.
-        name: Name,
-        /// Give the memory of consumed messages back to the system.
-        #[arg(long)]
-        give_back: bool,
-        /// Wait for a line of stdin before each message, and print messages as hex.
-        #[arg(long)]
-        step: bool,
-    },
-    /// Remove the name.
-    Destroy {
-        /// Like /demo.
-        name: Name,
-    },
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    labkit::run(|| match arguments.command {
+    let command = Command::read();
+    labkit::run(|| match command {
         Command::Create { name } => buffer::create(&name),
         Command::Producer { name, keep_open, step } => {
             produce(&name, keep_open, Operations::new(step))
