@@ -68,11 +68,14 @@ fn throughput(folder: &Path) {
     std::thread::scope(|scope| {
         for container in 0..JOBS {
             let folder = folder.join(format!("container-{container}"));
-            scope.spawn(move || LABS.iter().for_each(|(lab, files)| contained(&folder, lab, files)));
+            scope
+                .spawn(move || LABS.iter().for_each(|(lab, files)| contained(&folder, lab, files)));
         }
     });
     let theirs = start.elapsed().as_secs_f64() / JOBS as f64;
-    println!("{theirs:7.2} s a submission of four labs  {JOBS} containers at once: clean target, cargo build, run");
+    println!(
+        "{theirs:7.2} s a submission of four labs  {JOBS} containers at once: clean target, cargo build, run"
+    );
     println!("{:7.1} times as many submissions an hour", theirs / ours);
 }
 
@@ -101,7 +104,8 @@ fn labs_only(manifest: &str) -> String {
     let mut about_others = false;
     for line in manifest.lines() {
         if line.starts_with('[') {
-            about_others = line.starts_with("[profile.dev.") || line.starts_with("[profile.release.");
+            about_others =
+                line.starts_with("[profile.dev.") || line.starts_with("[profile.release.");
         }
         if line.starts_with("members =") {
             kept += "members = [\"labs/*\"]\n";

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// What a run of `cargo lab` came to.
 pub(crate) struct Finished {
+    /// Its process id, which the names it made carried.
+    pub(crate) pid: u32,
     /// Its exit code.
     pub(crate) code: i32,
     /// What it printed.
@@ -63,6 +65,7 @@ pub(crate) fn finish(mut command: Command) -> Finished {
     assert_eq!(names_of(pid), Vec::<String>::new(), "it leaves names in /dev/shm");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Finished {
+        pid,
         code: output.status.code().unwrap_or(-1),
         out: text(&output.stdout),
         err: text(&output.stderr),

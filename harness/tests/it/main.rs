@@ -1,5 +1,6 @@
 //! The harness tried as its users try it: the real program, real processes, a real `/dev/shm`.
 
+mod batch;
 mod cli;
 mod corpus;
 mod handout;
