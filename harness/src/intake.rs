@@ -12,6 +12,7 @@ use crate::cleanup;
 use crate::course::Course;
 use crate::isolation::Isolation;
 use crate::peer::to_hex;
+use crate::scene::shown;
 
 /// What an archive's name ends in.
 const ARCHIVES: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
@@ -129,7 +130,7 @@ pub fn open(
                 folder = new.path().to_owned();
                 unpacked = Some(new);
             }
-            Err(why) => return Ok(Err(format!("the archive {}: {why}", source.name))),
+            Err(why) => return Ok(Err(not_taken(&source.name, &why))),
         }
     }
     for _ in 0..DEEPEST {
@@ -144,7 +145,7 @@ pub fn open(
                     folder = new.path().to_owned();
                     unpacked = Some(new);
                 }
-                Err(why) => return Ok(Err(format!("the archive {}: {why}", name_of(only)))),
+                Err(why) => return Ok(Err(not_taken(&name_of(only), &why))),
             },
             ([], [_, ..]) => {
                 return Ok(Err("it holds archives; one of the files is enough".to_owned()));
@@ -153,6 +154,10 @@ pub fn open(
         }
     }
     Ok(Ok(Content { folder, unpacked }))
+}
+
+fn not_taken(archive: &str, why: &str) -> String {
+    format!("the archive {}: {why}", shown(archive))
 }
 
 fn unpack(
