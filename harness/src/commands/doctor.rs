@@ -6,12 +6,14 @@ use std::process::Command;
 use std::thread::{available_parallelism, sleep};
 use std::time::{Duration, Instant};
 
+use sandbox::Tier;
 use serde::Serialize;
 
 use super::{Done, harness, say, say_json};
 use crate::cleanup::{self, SHM_DIR};
 use crate::exit_code::ExitCode;
 use crate::exploration;
+use crate::isolation::Isolation;
 use crate::machine;
 use crate::peer::{Peer, PeerError};
 use crate::procfs::{self, Doing};
@@ -52,7 +54,7 @@ pub(super) fn doctor(json: bool) -> Done {
         processes(&harness),
         schedules(&harness),
         leftovers(),
-        isolation(),
+        confinement(&harness),
     ];
     if json {
         say_json(&findings)?;
@@ -188,11 +190,38 @@ fn leftovers() -> Finding {
     Finding { what: "leftovers", status, seen, fix }
 }
 
-fn isolation() -> Finding {
-    Finding {
-        what: "isolation",
-        status: Health::Limited,
-        seen: "none (T0): programs run as you, with a limit on time, files and output".to_owned(),
-        fix: Some("check only programs that you trust as much as your own"),
+fn confinement(harness: &Path) -> Finding {
+    let what = "confinement";
+    let isolation = match Isolation::strongest(harness, Tier::T2, &[]) {
+        Ok(isolation) => isolation,
+        Err(error) => {
+            let fix = Some("programs of strangers cannot be judged here; your own can");
+            return Finding { what, status: Health::Limited, seen: format!("{error:#}"), fix };
+        }
+    };
+    let found = isolation.record();
+    let meaning = match isolation.tier() {
+        Tier::T2 => "`cargo lab grade` keeps strangers' programs in a world of their own",
+        Tier::T1 => {
+            "`cargo lab grade` keeps strangers' programs from files, signals and the network"
+        }
+        Tier::T0 => "`cargo lab grade` refuses: programs would run with your rights",
+    };
+    let mut seen = format!("{} ({}): {meaning}", isolation.tier(), found.features.join(", "));
+    for missing in &found.missing {
+        seen += &format!("; not {missing}");
     }
+    let (status, fix) = match isolation.tier() {
+        Tier::T2 => (Health::Good, None),
+        Tier::T1 => (
+            Health::Limited,
+            Some(
+                "allow unprivileged user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0), or run as root outside a container",
+            ),
+        ),
+        Tier::T0 => {
+            (Health::Limited, Some("run as root, or on a kernel with Landlock (6.12 or newer)"))
+        }
+    };
+    Finding { what, status, seen, fix }
 }

@@ -25,7 +25,7 @@ const GROUP: usize = 12;
 /// What is to come of a hostile submission.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the attack and its section are for who reads the corpus")]
+#[expect(dead_code, reason = "its section and what stops it are for who reads the corpus")]
 struct Expect {
     lab: String,
     attack: String,
@@ -131,7 +131,8 @@ fn strangers() -> Vec<String> {
         };
         let user: u32 = field("Uid:")?.parse().ok()?;
         let gone = field("State:")? == "Z";
-        ((64_100..64_164).contains(&user) && !gone).then(|| field("Name:").unwrap_or_default())
+        let theirs = (64_100..64_164).contains(&user) || user.to_string() == Ordinary::NOBODY;
+        (theirs && !gone).then(|| field("Name:").unwrap_or_default())
     });
     found.collect()
 }
@@ -178,6 +179,63 @@ struct Ground<'a> {
     container: bool,
     /// Without these defences.
     without: &'a [&'a str],
+    /// By somebody who is not the superuser.
+    ordinary: Option<&'a Ordinary>,
+}
+
+/// Somebody who owns nothing, with a course and a toolchain that they can use.
+struct Ordinary {
+    folder: tempfile::TempDir,
+}
+
+impl Ordinary {
+    /// The user and the group.
+    const NOBODY: &str = "65534";
+
+    /// A copy of the course, and our own program. The toolchain is shown in it when it is used: as a
+    /// rule it lies in a folder that is the superuser's alone.
+    fn new() -> Ordinary {
+        let folder = tempfile::tempdir().unwrap();
+        let course = folder.path().join("course");
+        for part in ["course", "sysroot", "cargo"] {
+            fs::create_dir(folder.path().join(part)).unwrap();
+        }
+        for part in ["Cargo.toml", "Cargo.lock", "labs"] {
+            copy(&root().join(part), &course);
+        }
+        copy(assert_cmd::cargo::cargo_bin!("harness"), folder.path());
+        own(folder.path());
+        Ordinary { folder }
+    }
+
+    fn command(&self) -> Command {
+        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+        let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+        let home = std::env::var("CARGO_HOME")
+            .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
+        let here = self.folder.path().display();
+        let script = format!(
+            "mount --bind '{}' {here}/sysroot && mount --bind '{home}' {here}/cargo && \
+             exec setpriv --reuid {1} --regid {1} --clear-groups {here}/harness \"$@\"",
+            sysroot.trim(),
+            Ordinary::NOBODY
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script, "sh"]);
+        command.current_dir(self.folder.path().join("course"));
+        command.env_remove("CARGO").env_remove("RUSTUP_HOME").env_remove("RUSTUP_TOOLCHAIN");
+        command.env("CARGO_HOME", self.folder.path().join("cargo"));
+        let path = format!("{here}/sysroot/bin:/usr/local/bin:/usr/bin:/bin");
+        command.env("PATH", path).env("HOME", self.folder.path());
+        command
+    }
+}
+
+/// Makes a folder nobody's.
+fn own(folder: &Path) {
+    let owner = format!("{0}:{0}", Ordinary::NOBODY);
+    let status = Command::new("chown").args(["-R", &owner]).arg(folder).status().unwrap();
+    assert!(status.success());
 }
 
 /// Grades these cases, which are all of one step of one lab, and an honest one among them. Returns the
@@ -198,7 +256,10 @@ fn grade(
         lay(None, lab, &handed_in.join(honest));
     }
     let before = objects();
-    let mut grade = command();
+    let mut grade = ground.ordinary.map_or_else(command, Ordinary::command);
+    if ground.ordinary.is_some() {
+        own(folder.path());
+    }
     grade.arg("grade").arg(&handed_in).arg("--out").arg(&out).args(["--json", "--lab", lab]);
     if let Some(step) = step {
         grade.args(["--step", step]);
@@ -359,6 +420,23 @@ fn hostile_submissions_are_contained_in_a_plain_container() {
     all_are_contained(Ground { container: true, ..Ground::default() });
 }
 
+#[test]
+fn who_is_not_the_superuser_contains_them_too() {
+    // Otherwise all the other tests have just shown it.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let cases: Vec<Case> = corpus().into_iter().step_by(6).collect();
+    let ordinary = Ordinary::new();
+    let canary = Canary::new();
+    let mut wrong = Vec::new();
+    for group in groups(&cases) {
+        let ground = Ground { ordinary: Some(&ordinary), ..Ground::default() };
+        wrong.extend(wrong_with_group(&canary, &group, ground));
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// A defence, others that would do its work for it, and a submission that bites without it.
 const WORTH: [(&str, &[&str], &str); 15] = [
     ("user-split", &[], "becomes-the-superuser"),
@@ -407,4 +485,23 @@ fn each_defence_is_missed_by_a_submission() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_threat_model_tells_what_each_defence_is_there_for() {
+    let page = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    for (defence, _, name) in WORTH {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{defence}` |")));
+        assert!(row.is_some_and(|row| row.contains(&format!("`{name}`"))), "{defence}: {row:?}");
+    }
+}
+
+#[test]
+fn the_corpus_lists_itself() {
+    let page = root().join("harness/tests/submissions/hostile/README.md");
+    let page = fs::read_to_string(page).unwrap();
+    for case in corpus() {
+        let row = format!("| `{}` | {} |", case.name, case.expect.attack);
+        assert!(page.contains(&row), "the README lacks `{row}`");
+    }
 }
