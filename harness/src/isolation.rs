@@ -5,6 +5,7 @@
 //! lines of JSON on a pipe that no student's program ever holds.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sandbox::{Cell, Defence, Limits, Policy, Purpose, Tier};
+use tempfile::TempDir;
 
 use crate::cleanup;
 use crate::record;
@@ -86,6 +88,8 @@ pub struct Isolation {
     harness: PathBuf,
     without: Vec<Defence>,
     found: record::Isolation,
+    /// Where a copy of our own program lies, if its own place is not for everybody.
+    _copy: Option<TempDir>,
 }
 
 /// What came of a piece of work.
@@ -123,7 +127,9 @@ impl Isolation {
                 harness: harness.to_owned(),
                 without: without.to_vec(),
                 found: record::Isolation::default(),
+                _copy: None,
             };
+            let isolation = isolation.with_a_program_for_all()?;
             match isolation.prove() {
                 Ok(features) => {
                     let found = record::Isolation { tier: tier.into(), features, missing };
@@ -152,7 +158,10 @@ impl Isolation {
     /// When there is no cell: the machine's fault.
     pub fn compile(&self, compile: Compile, read: &[PathBuf], write: &Path) -> Result<Answer> {
         let user = self.user()?;
-        let user = user.filter(|_| self.tier == Tier::T2 || read.iter().all(|p| all_may_read(p)));
+        // Without a file system of its own, another user could not even get there. The compiler runs
+        // nothing of the student's, and Landlock tells it what it may read.
+        let open_to_all = || read.iter().all(|path| all_may_read(path)) && all_may_read(write);
+        let user = user.filter(|_| self.tier == Tier::T2 || open_to_all());
         if let Some(user) = &user {
             users::give(write, user.number())?;
         }
@@ -222,6 +231,16 @@ impl Isolation {
         tell: impl FnMut(&Answer),
     ) -> Result<Done> {
         let user = self.user()?;
+        let mut judge = judge;
+        let mut _copies = None;
+        if self.tier == Tier::T1 && user.is_some() && !all_may_read(&judge.program) {
+            let folder = open_folder()?;
+            judge.program = copy_for_all(&judge.program, folder.path())?;
+            for path in &mut judge.intermediate {
+                *path = copy_for_all(path, folder.path())?;
+            }
+            _copies = Some(folder);
+        }
         let mut cell = self.cell(user.as_ref());
         // The tracer reads in our own program where the standard library's lines are.
         cell.read.extend([judge.program.clone(), self.harness.clone()]);
@@ -231,6 +250,18 @@ impl Isolation {
         policy.share.push(PathBuf::from(cleanup::SHM_DIR));
         let request = Request { cell, policy, task: Task::Judge(Box::new(judge)) };
         self.ask(&request, user, deadline, tell)
+    }
+
+    /// Without a file system of its own, another user must be able to get at our program, which plays
+    /// the peer and the tracer.
+    fn with_a_program_for_all(self) -> Result<Isolation> {
+        let another_user = self.tier == Tier::T1 && nix::unistd::geteuid().is_root();
+        if !another_user || all_may_read(&self.harness) {
+            return Ok(self);
+        }
+        let folder = open_folder()?;
+        let harness = copy_for_all(&self.harness, folder.path())?;
+        Ok(Isolation { harness, _copy: Some(folder), ..self })
     }
 
     /// Proves the tier by running something in it; returns its features.
@@ -407,9 +438,24 @@ fn died(status: Option<ExitStatus>, words: &str) -> String {
     }
 }
 
+/// A folder that everybody may look into.
+fn open_folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("shmlab-").tempdir()?;
+    cleanup::watch_folder(folder.path());
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    Ok(folder)
+}
+
+/// A copy of the file that everybody may read and run.
+fn copy_for_all(file: &Path, folder: &Path) -> Result<PathBuf> {
+    let target = folder.join(file.file_name().unwrap_or(file.as_os_str()));
+    std::fs::copy(file, &target).with_context(|| format!("cannot copy {}", file.display()))?;
+    std::fs::set_permissions(&target, PermissionsExt::from_mode(0o755))?;
+    Ok(target)
+}
+
 /// Whether anybody may read what is at this path, by the modes of all folders above it.
 fn all_may_read(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
     let open = |path: &Path| {
         path.metadata().is_ok_and(|meta| {
             meta.permissions().mode() & if meta.is_dir() { 0o005 } else { 0o004 }

@@ -5,6 +5,7 @@ mod cli;
 mod corpus;
 mod handout;
 mod hostile;
+mod integrations;
 mod lab;
 mod machine;
 mod new;
