@@ -402,6 +402,10 @@ fn all_are_contained(ground: Ground<'_>) {
     } else {
         assert!(cases.len() >= 45, "only {} of them", cases.len());
     }
+    if ground.container {
+        // The limits of the compiler are the same in both tiers, and take their time.
+        cases.retain(|case| !case.expect.defence.iter().any(|defence| defence == "build-deadline"));
+    }
     let canary = Canary::new();
     let mut wrong = Vec::new();
     for group in groups(&cases) {
@@ -426,7 +430,7 @@ fn who_is_not_the_superuser_contains_them_too() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let cases: Vec<Case> = corpus().into_iter().step_by(6).collect();
+    let cases: Vec<Case> = corpus().into_iter().step_by(12).collect();
     let ordinary = Ordinary::new();
     let canary = Canary::new();
     let mut wrong = Vec::new();
