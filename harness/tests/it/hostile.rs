@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::fcntl::{Flock, FlockArg};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -66,9 +67,10 @@ fn corpus() -> Vec<Case> {
     cases
 }
 
-/// The canary, alone on the machine as long as this is held.
+/// The canary, alone on the machine as long as this is held: tests of another copy of the course, at
+/// the same time, would take its changes for a break-out.
 struct Canary {
-    _alone: MutexGuard<'static, ()>,
+    _alone: (MutexGuard<'static, ()>, Flock<fs::File>),
     secret: fs::File,
     /// A System V object, by its number.
     object: i32,
@@ -78,6 +80,9 @@ impl Canary {
     fn new() -> Canary {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = fs::File::create(format!("{CANARY}.lock")).unwrap();
+        let lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error).unwrap();
+        let alone = (alone, lock);
         let _ = fs::remove_dir_all(CANARY);
         fs::create_dir_all(CANARY).unwrap();
         fs::set_permissions(CANARY, fs::Permissions::from_mode(0o777)).unwrap();
