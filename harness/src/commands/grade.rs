@@ -21,6 +21,7 @@ use crate::record::{Isolation as Kept, ResultKind};
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
 use crate::report::views::{Classroom50, Context};
 use crate::results::Results;
+use crate::scene::count;
 use crate::sheet::Sheet;
 
 /// What `--json` prints.
@@ -107,8 +108,8 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
         });
         let features = isolation.record().features.join(", ");
         say(&format!(
-            "{} submissions{part}, {jobs} at once, confined at {tier} ({features})",
-            sources.len()
+            "{}{part}, {jobs} at once, confined at {tier} ({features})",
+            count(sources.len(), "submission", "submissions")
         ));
         for path in &aside {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -128,15 +129,15 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
     board.ticker.clear();
     let graded = graded.broken()?;
     let sheets: Vec<&Sheet> = graded.iter().map(|graded| &graded.sheet).collect();
-    let count = |kind| sheets.iter().filter(|sheet| sheet.outcome == kind).count();
+    let ended = |kind| sheets.iter().filter(|sheet| sheet.outcome == kind).count();
     let summary = Summary {
         isolation: isolation.record(),
         submissions: sheets.len(),
         kept: graded.iter().filter(|graded| graded.kept).count(),
-        graded: count(ResultKind::Graded),
-        build_failed: count(ResultKind::BuildFailed),
-        invalid: count(ResultKind::InvalidSubmission),
-        broken: count(ResultKind::Broken),
+        graded: ended(ResultKind::Graded),
+        build_failed: ended(ResultKind::BuildFailed),
+        invalid: ended(ResultKind::InvalidSubmission),
+        broken: ended(ResultKind::Broken),
         seconds: board.start.elapsed().as_secs_f64(),
         sheets: sheets.iter().map(|sheet| line(sheet)).collect(),
     };
@@ -185,8 +186,8 @@ fn conclusion(summary: &Summary<'_>, arguments: &Grade) {
         kept => format!(", {kept} of them kept from before"),
     };
     say(&format!(
-        "\n{} submissions in {:.0} s{kept}: {} graded, {} do not compile, {} are no submission, {} broken",
-        summary.submissions,
+        "\n{} in {:.0} s{kept}: graded {}, not compiled {}, no submission {}, broken {}",
+        count(summary.submissions, "submission", "submissions"),
         summary.seconds,
         summary.graded,
         summary.build_failed,

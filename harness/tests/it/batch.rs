@@ -409,3 +409,29 @@ fn what_a_student_packs_can_be_graded() {
     // What is packed here is the starter.
     assert_eq!(sheet(&out, "mine")["labs"][0]["steps"][0]["status"], "not-started");
 }
+
+#[test]
+fn a_fault_of_the_machine_is_no_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let (submission, out) = (folder.path().join("honest"), folder.path().join("out"));
+    lay(&submission, "honest");
+    let mut grade = command();
+    grade.arg("grade").arg(&submission).arg("--out").arg(&out).args(QUICK);
+    // No Rust on this machine.
+    let broken = finish({
+        grade.env_remove("CARGO").env("PATH", "/nowhere");
+        grade
+    });
+    assert_eq!(broken.code, 3, "{}{}", broken.out, broken.err);
+    let sheet = sheet(&out, "honest");
+    assert_eq!(sheet["outcome"], "broken");
+    assert!(sheet["labs"][0]["message"].as_str().unwrap().contains("install Rust"), "{sheet}");
+    let mut collect = command();
+    collect.arg("collect").arg(&out).args(["--format", "canvas"]);
+    let table = finish(collect).out;
+    assert!(table.lines().last().unwrap().ends_with(','), "the cell is blank: {table}");
+    // When the machine is well again, it is tried again.
+    let mended = self::grade(&[&submission], &out, &["--resume"]);
+    assert_eq!(mended.code, 0, "{}{}", mended.out, mended.err);
+    assert_eq!(self::sheet(&out, "honest")["points"], 15);
+}
