@@ -276,6 +276,9 @@ pub struct Grade {
     /// Where the results go, one mark sheet a submission
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
+    /// Each PATH is one submission, whatever it holds: one that is empty gets a sheet too
+    #[arg(long)]
+    pub one: bool,
     /// Write this format beside each sheet; may be given several times
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Vec<crate::report::views::Format>,

@@ -48,12 +48,17 @@ impl Drop for Content {
 }
 
 /// All submissions at these paths, in the order of their names, and what was left aside because it
-/// is neither a folder nor an archive.
+/// is neither a folder nor an archive. A folder in which no lab's files are holds one submission an
+/// entry, unless it is known to be `one`: a platform's folder, whose content is the student's word.
 ///
 /// # Errors
 ///
 /// When a path cannot be read or holds no submission.
-pub fn sources(course: &Course, paths: &[PathBuf]) -> Result<(Vec<Source>, Vec<PathBuf>)> {
+pub fn sources(
+    course: &Course,
+    paths: &[PathBuf],
+    one: bool,
+) -> Result<(Vec<Source>, Vec<PathBuf>)> {
     let (mut found, mut aside) = (Vec::new(), Vec::new());
     for path in paths {
         let meta = path.metadata().map_err(|error| {
@@ -69,7 +74,7 @@ pub fn sources(course: &Course, paths: &[PathBuf]) -> Result<(Vec<Source>, Vec<P
                 ARCHIVES.join(", ")
             );
         }
-        if meta.is_file() || is_submission(course, path) {
+        if meta.is_file() || one || is_submission(course, path) {
             found.push(path.clone());
             continue;
         }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -11,6 +12,10 @@ use crate::sheet::{self, Sheet};
 
 /// What the file of a sheet ends in.
 const SHEET: &str = ".sheet.json";
+
+/// From this age on a file half written is a leftover: another machine may be writing into the same
+/// folder this moment, which takes it milliseconds.
+const LEFTOVER: Duration = Duration::from_secs(3600);
 
 /// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
 ///
@@ -49,7 +54,7 @@ impl Results {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with(".writing-") {
+            if name.starts_with(".writing-") && is_leftover(&path) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -103,6 +108,12 @@ impl Results {
     }
 }
 
+/// Whether nobody can be writing this file any more. Where its age cannot be told, it stays.
+fn is_leftover(path: &Path) -> bool {
+    let modified = path.symlink_metadata().and_then(|meta| meta.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFTOVER))
+}
+
 /// All sheets in these folders, in the order of their ids. A submission that is in several folders is
 /// taken from the last.
 ///
@@ -138,4 +149,22 @@ fn read_sheet(path: &Path) -> Result<Sheet> {
         bail!("{}: it is `{}`, not `{}`", told(), sheet.schema, sheet::SCHEMA);
     }
     Ok(sheet)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_another_machine_is_writing_stays_and_a_leftover_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join(".writing-new"), folder.path().join(".writing-old"));
+        for (path, age) in [(&new, Duration::ZERO), (&old, LEFTOVER * 2)] {
+            File::create(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+        }
+        Results::open(folder.path()).unwrap();
+        assert!(new.exists() && !old.exists());
+    }
 }

@@ -61,7 +61,7 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
             lab.known_step(step).usage()?;
         }
     }
-    let (sources, aside) = intake::sources(course, &arguments.paths).usage()?;
+    let (sources, aside) = intake::sources(course, &arguments.paths, arguments.one).usage()?;
     let harness = harness()?;
     machine::can_share_memory().broken()?;
     machine::can_watch_processes(&harness).broken()?;
