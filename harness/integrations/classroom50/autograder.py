@@ -17,6 +17,8 @@ import tempfile
 
 course = pathlib.Path(os.environ["COURSE"])
 checkout = pathlib.Path.cwd()
+# One that the student has handed in must not be taken for ours.
+(checkout / "result.json").unlink(missing_ok=True)
 with tempfile.TemporaryDirectory() as folder:
     result = pathlib.Path(folder, "result.json")
     grade_one = course / "harness" / "integrations" / "grade-one"
@@ -25,6 +27,8 @@ with tempfile.TemporaryDirectory() as folder:
     if done.returncode != 0 or not result.exists():
         sys.exit(done.returncode or 1)
     text = result.read_text(encoding="utf-8")
-part = checkout / "result.json.part"
-part.write_text(text, encoding="utf-8")
-part.replace(checkout / "result.json")
+# Under a name that nobody can have laid a link at.
+with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=checkout, delete=False) as part:
+    part.write(text)
+os.chmod(part.name, 0o644)
+os.replace(part.name, checkout / "result.json")

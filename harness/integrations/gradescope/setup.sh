@@ -5,7 +5,7 @@ set -euo pipefail
 
 source=${AUTOGRADER_ROOT:-/autograder}/source
 # Submissions are compiled as another user: the toolchain must not lie in root's own folder.
-export RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo
+export RUSTUP_HOME=${RUSTUP_HOME:-/usr/local/rustup} CARGO_HOME=${CARGO_HOME:-/usr/local/cargo}
 export PATH=$CARGO_HOME/bin:$PATH
 
 apt-get update
@@ -18,7 +18,10 @@ fi
 cd "$source/course"
 cargo fetch --locked
 cargo build --release --locked --package harness
-# The first grading compiles the dependencies. The lab as handed out will do.
+# The first grading compiles the dependencies. The lab as handed out will do: it is graded, with few points.
+# Where that fails every submission would, and better the instructor hears of it now.
 lab=$(cat "$source/lab")
-target/release/harness grade "labs/$lab" --out /tmp/first --lab "$lab" || true
+first=$(mktemp -d)
+target/release/harness grade "labs/$lab" --one --out "$first" --lab "$lab"
+rm -r "$first"
 chmod -R o-rwx "$source/grade-one" "$source/lab"
