@@ -6,15 +6,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use nix::unistd::Pid;
 
+use crate::procfs;
 use crate::report::views::{Context, Format, actions};
 use crate::sheet::{self, Sheet};
 
 /// What the file of a sheet ends in.
 const SHEET: &str = ".sheet.json";
 
-/// From this age on a file half written is a leftover: another machine may be writing into the same
-/// folder this moment, which takes it milliseconds.
+/// What the name of a file that is being written begins with; then come the machine, the process and
+/// when that was started, so that a leftover is known for one.
+const WRITING: &str = ".writing-";
+
+/// From this age on a file half written by another machine is a leftover: writing takes it
+/// milliseconds.
 const LEFTOVER: Duration = Duration::from_secs(3600);
 
 /// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
@@ -27,7 +33,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         // In the same folder: only there a rename is one step.
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(&writing()).tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
@@ -54,7 +60,7 @@ impl Results {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with(".writing-") && is_leftover(&path) {
+            if name.starts_with(WRITING) && is_leftover(&path, &name) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -108,8 +114,27 @@ impl Results {
     }
 }
 
-/// Whether nobody can be writing this file any more. Where its age cannot be told, it stays.
-fn is_leftover(path: &Path) -> bool {
+/// What the names of files begin with that this process is writing.
+fn writing() -> String {
+    let own = Pid::this();
+    let started = procfs::start_time(own).unwrap_or(0);
+    format!("{WRITING}{}-{own}-{started}-", machine())
+}
+
+/// The machine's name for others that write into the same folder, without what could end a field.
+fn machine() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// Whether nobody can be writing this file any more. Of another machine's only its age is known, and
+/// where that cannot be told it stays.
+fn is_leftover(path: &Path, name: &str) -> bool {
+    let own = name.strip_prefix(&format!("{WRITING}{}-", machine()));
+    let mut fields = own.unwrap_or_default().split('-').map(str::parse::<u64>);
+    if let (Some(Ok(pid)), Some(Ok(started))) = (fields.next(), fields.next()) {
+        return procfs::start_time(Pid::from_raw(pid as i32)) != Some(started);
+    }
     let modified = path.symlink_metadata().and_then(|meta| meta.modified());
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFTOVER))
 }
@@ -160,11 +185,20 @@ mod tests {
     #[test]
     fn what_another_machine_is_writing_stays_and_a_leftover_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let (new, old) = (folder.path().join(".writing-new"), folder.path().join(".writing-old"));
-        for (path, age) in [(&new, Duration::ZERO), (&old, LEFTOVER * 2)] {
+        let file = |name: String| folder.path().join(name);
+        let (new, old) =
+            (file(format!("{WRITING}other-1-1-x")), file(format!("{WRITING}other-2-2-y")));
+        // Ours, and of one that had our number before us.
+        let (ours, dead) = (file(writing() + "z"), file(format!("{WRITING}{}-1-7-z", machine())));
+        for (path, age) in [
+            (&new, Duration::ZERO),
+            (&old, LEFTOVER * 2),
+            (&ours, LEFTOVER * 2),
+            (&dead, Duration::ZERO),
+        ] {
             File::create(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
         }
         Results::open(folder.path()).unwrap();
-        assert!(new.exists() && !old.exists());
+        assert!(new.exists() && ours.exists() && !old.exists() && !dead.exists());
     }
 }
