@@ -2,6 +2,7 @@
 //! platforms export them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,6 +17,12 @@ use crate::scene::shown;
 
 /// What an archive's name ends in.
 const ARCHIVES: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
+
+/// Bytes of an archive; what comes out of it is counted too.
+const LARGEST_ARCHIVE: u64 = 64 << 20;
+
+/// The folder of what was in an archive, below the one that goes with it.
+const CONTENT: &str = "content";
 
 /// How many folders with nothing else in them may be around a submission.
 const DEEPEST: usize = 4;
@@ -132,7 +139,7 @@ pub fn open(
     if !folder.is_dir() {
         match unpack(course, isolation, &folder)? {
             Ok(new) => {
-                folder = new.path().to_owned();
+                folder = new.path().join(CONTENT);
                 unpacked = Some(new);
             }
             Err(why) => return Ok(Err(not_taken(&source.name, &why))),
@@ -147,7 +154,7 @@ pub fn open(
             ([only], _) => folder = only.clone(),
             ([], [only]) if unpacked.is_none() => match unpack(course, isolation, only)? {
                 Ok(new) => {
-                    folder = new.path().to_owned();
+                    folder = new.path().join(CONTENT);
                     unpacked = Some(new);
                 }
                 Err(why) => return Ok(Err(not_taken(&name_of(only), &why))),
@@ -175,8 +182,19 @@ fn unpack(
     let prefix = format!("intake-{}-", std::process::id());
     let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(above)?;
     cleanup::watch_folder(folder.path());
-    let archive = archive.canonicalize()?;
-    Ok(isolation.unpack(&archive, folder.path())?.map(|()| folder))
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    if archive.metadata()?.len() > LARGEST_ARCHIVE {
+        return Ok(Err("it is larger than any submission is".to_owned()));
+    }
+    // A copy of ours: whoever unpacks it may not be allowed to where it lies.
+    let name = name_of(archive).to_lowercase();
+    let end = ARCHIVES.into_iter().find(|end| name.ends_with(end)).unwrap_or_default();
+    let packed = folder.path().join(format!("archive{end}"));
+    fs::copy(archive, &packed).with_context(|| format!("cannot read {}", archive.display()))?;
+    fs::set_permissions(&packed, PermissionsExt::from_mode(0o644))?;
+    let content = folder.path().join(CONTENT);
+    fs::create_dir(&content)?;
+    Ok(isolation.unpack(&packed.canonicalize()?, &content.canonicalize()?)?.map(|()| folder))
 }
 
 /// Whether a folder holds files of a lab, by itself or a folder a lab.

@@ -2,6 +2,7 @@
 //! standard output.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -88,7 +89,9 @@ fn prove(policy: &Policy) -> Result<Answer, String> {
 /// Unpacks in this very process, which is confined for it: an archive is a program for its reader.
 fn unpacked(task: &Unpack, policy: &Policy) -> Result<Answer, String> {
     Confinement::new(policy)?.enter().map_err(|error| error.to_string())?;
-    Ok(Answer::Unpacked(unpack::unpack(&task.archive, &task.into)))
+    // If it cannot be opened, that is not its own doing.
+    let file = File::open(&task.archive).map_err(|error| format!("the archive: {error}"))?;
+    Ok(Answer::Unpacked(unpack::unpack(file, &task.archive, &task.into)))
 }
 
 fn run_compiler(compile: &Compile, policy: &Policy) -> Result<Answer, String> {

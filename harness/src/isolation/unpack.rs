@@ -26,9 +26,8 @@ enum Kind {
     Other(&'static str),
 }
 
-/// Unpacks `archive` into the empty folder `into`.
-pub(super) fn unpack(archive: &Path, into: &Path) -> Result<(), String> {
-    let file = File::open(archive).map_err(|error| format!("it cannot be read ({error})"))?;
+/// Unpacks `file`, which lies at `archive`, into the empty folder `into`.
+pub(super) fn unpack(file: File, archive: &Path, into: &Path) -> Result<(), String> {
     let name = archive.to_string_lossy().to_lowercase();
     let mut writer = Writer { into, seen: BTreeSet::new(), files: 0, bytes: 0 };
     if name.ends_with(".zip") {
