@@ -106,6 +106,19 @@ fn gradescope_gets_a_result_or_none_at_all() {
     let output = grade(&harness(), "");
     assert!(output.status.success(), "{}", told(&output));
     assert!(json(&result).to_string().contains("compile"), "{}", json(&result));
+    // What the student's folder holds is no fault of ours: neither nothing nor two of everything.
+    fs::remove_dir_all(platform.join("submission")).unwrap();
+    fs::create_dir(platform.join("submission")).unwrap();
+    for copies in [&[][..], &["final", "really-final"]] {
+        for copy in copies {
+            lay(&platform.join("submission").join(copy), true);
+        }
+        let output = grade(&harness(), "");
+        assert!(output.status.success(), "{copies:?}: {}", told(&output));
+        assert_eq!(json(&result)["score"], 0, "{copies:?}");
+    }
+    let left = fs::read_dir(platform.join("results")).unwrap().count();
+    assert_eq!(left, 1, "something lies beside the result");
     let output = grade(&broken(folder.path()), "");
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(!result.exists(), "a zero would be recorded");
@@ -128,26 +141,57 @@ fn classroom50_gets_a_result_in_the_checkout() {
     let result = json(&checkout.join("result.json"));
     assert_eq!(result["schema"], "classroom50/result/v1");
     assert_eq!((&result["owner"], &result["score"]), (&"alice".into(), &15.into()));
-    fs::remove_file(checkout.join("result.json")).unwrap();
+    lay(&checkout.join("labs/race-condition"), false);
+    assert!(grade(&harness()).status.success());
+    assert_eq!(json(&checkout.join("result.json"))["score"], 0);
+    // One that is there already, from before or from the student, is no result either.
     let output = grade(&broken(folder.path()));
-    assert!(!output.status.success());
-    assert!(!checkout.join("result.json").exists());
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let left: Vec<_> = fs::read_dir(&checkout).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["labs"]);
 }
 
 #[test]
 fn github_actions_gets_outcome_summary_and_annotations() {
     let folder = tempfile::tempdir().unwrap();
     let submission = folder.path().join("submission");
+    let (outputs, summary) = (folder.path().join("output"), folder.path().join("summary"));
+    let grade = |harness: &Path| {
+        // As the runner gives them: empty, and new in each step.
+        fs::write(&outputs, "").unwrap();
+        fs::write(&summary, "").unwrap();
+        let mut command = script(&integrations().join("github-actions/run"));
+        command.arg(&submission).env("HARNESS", harness);
+        command.env("GITHUB_OUTPUT", &outputs).env("GITHUB_STEP_SUMMARY", &summary);
+        run(command)
+    };
+    lay(&submission, true);
+    let done = grade(&harness());
+    assert!(done.status.success(), "{}", told(&done));
+    assert_eq!(outcome(&outputs)["max_score"], 100);
+    let tests = outcome(&outputs)["tests"].as_array().unwrap().clone();
+    let points: u64 = tests.iter().filter_map(|test| test["score"].as_u64()).sum();
+    assert_eq!(points, 15, "{tests:?}");
+    assert!(fs::read_to_string(&summary).unwrap().contains("race-condition"));
     lay(&submission, false);
-    let (output, summary) = (folder.path().join("output"), folder.path().join("summary"));
-    let mut command = script(&integrations().join("github-actions/run"));
-    command.arg(&submission).env("GITHUB_OUTPUT", &output).env("GITHUB_STEP_SUMMARY", &summary);
-    let done = run(command);
+    let done = grade(&harness());
     assert!(done.status.success(), "{}", told(&done));
     let log = String::from_utf8(done.stdout).unwrap();
     assert!(log.lines().any(|line| line.starts_with("::error")), "{log}");
-    assert!(fs::read_to_string(output).unwrap().starts_with("result="));
-    assert!(fs::read_to_string(summary).unwrap().contains("race-condition"));
+    assert_eq!(outcome(&outputs)["status"], "fail");
+    let done = grade(&broken(folder.path()));
+    assert_eq!(done.status.code(), Some(3), "{}", told(&done));
+    assert_eq!(fs::read_to_string(&outputs).unwrap(), "", "an outcome of nothing");
+}
+
+/// The outcome as the next step of the workflow gets it.
+fn outcome(outputs: &Path) -> Value {
+    let text = fs::read_to_string(outputs).unwrap();
+    let result = text.trim_end().strip_prefix("result=").unwrap_or_else(|| panic!("{text}"));
+    let decode = "import base64, sys; print(base64.b64decode(sys.argv[1]).decode())";
+    let mut python = Command::new("python3");
+    python.args(["-c", decode, result]);
+    serde_json::from_slice(&run(python).stdout).unwrap()
 }
 
 #[test]
@@ -168,7 +212,9 @@ fn prairielearn_gets_a_share_and_no_attempt_is_lost_by_our_fault() {
     lay(&platform.join("student"), false);
     assert!(grade(&harness()).status.success());
     assert_eq!(json(&result)["gradable"], false);
-    assert!(!grade(&broken(folder.path())).status.success());
+    let output = grade(&broken(folder.path()));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(!result.exists());
     json(&integrations().join("prairielearn/info.json"));
 }
 
@@ -204,11 +250,21 @@ fn autolab_reads_the_last_line() {
     let output = grade(&harness());
     assert!(output.status.success(), "{}", told(&output));
     let out = String::from_utf8(output.stdout).unwrap();
-    let scores: Value = serde_json::from_str(out.trim_end().lines().last().unwrap()).unwrap();
+    let last = out.trim_end().lines().last().unwrap();
+    let scores: Value = serde_json::from_str(&as_autolab_reads(last)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(last).unwrap(), scores);
     let sum: f64 = scores["scores"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
     assert_eq!(sum, 15.0, "{scores}");
     let output = grade(&broken(folder.path()));
     assert!(!output.status.success() && output.stdout.is_empty(), "{}", told(&output));
+}
+
+/// Autolab puts quotation marks around every word before a colon, and only then reads JSON.
+fn as_autolab_reads(line: &str) -> String {
+    let quote = "import re, sys; print(re.sub(r'([a-zA-Z0-9]+):', r'\"\\1\":', sys.argv[1]))";
+    let mut python = Command::new("python3");
+    python.args(["-c", quote, line]);
+    String::from_utf8(run(python).stdout).unwrap()
 }
 
 #[test]
@@ -239,6 +295,106 @@ fn the_parts_of_a_class_are_graded_once_each_by_slurm_and_by_kubernetes() {
         assert_eq!(graded, 3, "{platform}");
         assert_eq!(fs::read_dir(&results).unwrap().count(), 3, "{platform}");
     }
+}
+
+#[test]
+fn a_part_counts_from_one_however_the_scheduler_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let stub = folder.path().join("stub");
+    fs::write(&stub, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&stub).status().unwrap().success());
+    let shard = |platform: &str, variables: &[(&str, &str)]| {
+        let mut command = script(&integrations().join(platform));
+        command.env("HARNESS", &stub).env("SUBMISSIONS", "class").env("RESULTS", "results");
+        let output = run({
+            command.envs(variables.iter().copied());
+            command
+        });
+        let words = String::from_utf8(output.stdout).unwrap();
+        let after = words.split("--shard ").nth(1).unwrap_or_else(|| panic!("{words}"));
+        after.split_whitespace().next().unwrap().to_owned()
+    };
+    for (id, min, count, expected) in [
+        ("0", "0", "8", "1/8"),
+        ("7", "0", "8", "8/8"),
+        ("1", "1", "8", "1/8"),
+        ("8", "1", "8", "8/8"),
+    ] {
+        let task = ("SLURM_ARRAY_TASK_ID", id);
+        let array = [("SLURM_ARRAY_TASK_MIN", min), ("SLURM_ARRAY_TASK_COUNT", count)];
+        assert_eq!(shard("slurm/grade.sbatch", &[task, array[0], array[1]]), expected);
+    }
+    for (index, expected) in [("0", "1/8"), ("7", "8/8")] {
+        let variables = [("JOB_COMPLETION_INDEX", index), ("PARTS", "8")];
+        assert_eq!(shard("kubernetes/grade-part", &variables), expected);
+    }
+}
+
+#[test]
+fn the_files_that_are_no_scripts_say_what_they_must() {
+    let read = |path: &str| fs::read_to_string(integrations().join(path)).unwrap();
+    let job = read("kubernetes/job.yaml");
+    // A job with as many pods as parts, or some of the class is graded never or by nobody.
+    let number = |before: &str| {
+        let rest = job.split(before).nth(1).unwrap_or_else(|| panic!("no {before}"));
+        rest.trim_start_matches([' ', '"'])
+            .split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(number("\n  completions:"), number("PARTS, value:"));
+    for needed in [
+        "completionMode: Indexed",
+        "backoffLimitPerIndex:",
+        "action: FailIndex",
+        "values: [2]",
+        "restartPolicy: Never",
+        "automountServiceAccountToken: false",
+        "mountPath: /dev/shm",
+        "medium: Memory, sizeLimit:",
+    ] {
+        assert!(job.contains(needed), "{needed}");
+    }
+    let workflow = read("github-actions/grade.yml");
+    for needed in [
+        "kernel.apparmor_restrict_unprivileged_userns=0",
+        "persist-credentials: false",
+        "harness/integrations/github-actions/run submission",
+    ] {
+        assert!(workflow.contains(needed), "{needed}");
+    }
+    // Nothing that somebody types becomes part of a command.
+    let runs = workflow.split("run:").skip(1);
+    assert!(runs.into_iter().all(|run| !run.split("- name").next().unwrap().contains("${{")));
+    for file in ["kubernetes/job.yaml", "github-actions/grade.yml"] {
+        let read = "import sys\ntry: import yaml\nexcept ImportError: sys.exit(0)\n\
+                    assert isinstance(yaml.safe_load(open(sys.argv[1])), dict)";
+        let mut python = Command::new("python3");
+        python.args(["-c", read]).arg(integrations().join(file));
+        let output = run(python);
+        assert!(output.status.success(), "{file}: {}", told(&output));
+    }
+}
+
+#[test]
+fn every_platform_has_five_steps_a_word_on_what_was_not_tried_and_a_line_in_the_overview() {
+    let overview = fs::read_to_string(root().join("docs/platforms.md")).unwrap();
+    let mut platforms = 0;
+    for entry in fs::read_dir(integrations()).unwrap() {
+        let folder = entry.unwrap().path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        let steps = |number: usize| readme.contains(&format!("\n{number}. "));
+        assert!((1..=5).all(steps) && !steps(6), "{folder:?}");
+        assert!(readme.contains("\nNot tried "), "{folder:?}");
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(overview.contains(&format!("harness/integrations/{name}/README.md")), "{name}");
+        platforms += 1;
+    }
+    assert_eq!(platforms, 7);
 }
 
 #[test]
