@@ -15,6 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use memmap2::Mmap;
 use nix::libc::user_regs_struct as Registers;
 use nix::unistd::Pid;
 
@@ -181,6 +182,16 @@ impl Symbols {
         self.paths.entry(module).or_insert_with(|| path.to_owned());
         module
     }
+}
+
+/// What a program or a library holds. Mapped, since most of it is never looked at: the debugging
+/// information of a program is many times as large as its code.
+fn contents(path: &Path) -> Option<Mmap> {
+    let file = File::open(path).ok()?;
+    // SAFETY: mapped for reading alone, and a slice of bytes has no alignment; the mapping lives as
+    // long as the value. The system lets nobody write to a program that runs, nor cut it short; a
+    // library is the system's own. Were one cut short all the same, this process would end with it.
+    unsafe { Mmap::map(&file) }.ok()
 }
 
 fn place_in(address: u64, ranges: &[Range]) -> Option<Place> {

@@ -16,7 +16,7 @@ pub(crate) fn fence_sites(program: &Path) -> Arc<Vec<u64>> {
 }
 
 fn find(program: &Path) -> Option<Vec<u64>> {
-    let data = std::fs::read(program).ok()?;
+    let data = super::contents(program)?;
     let file = object::File::parse(&*data).ok()?;
     let mut sites = Vec::new();
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {

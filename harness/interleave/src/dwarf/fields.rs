@@ -35,7 +35,7 @@ pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
 }
 
 fn find(program: &Path, name: &str) -> Vec<Field> {
-    let Ok(data) = std::fs::read(program) else { return Vec::new() };
+    let Some(data) = super::contents(program) else { return Vec::new() };
     let Ok(file) = object::File::parse(&*data) else { return Vec::new() };
     let sections = match gimli::DwarfSections::load(|id| section(&file, id)) {
         Ok(sections) => sections,

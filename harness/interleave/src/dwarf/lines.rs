@@ -1,10 +1,10 @@
 //! Lines, functions and relocations of one file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use addr2line::Loader;
 use object::{Object, ObjectSegment, ObjectSymbol};
@@ -41,9 +41,10 @@ pub(crate) struct Lines {
     functions: Vec<(u64, u64, String)>,
     /// Which function a slot of the global offset table leads to, by its address.
     imports: HashMap<u64, String>,
+    path: PathBuf,
     file: File,
     compiler: Option<String>,
-    mentions_fences: bool,
+    mentions_fences: OnceLock<bool>,
 }
 
 impl Lines {
@@ -55,7 +56,7 @@ impl Lines {
 
     fn open(path: &Path) -> Option<Lines> {
         let source = File::open(path).ok()?;
-        let data = std::fs::read(path).ok()?;
+        let data = super::contents(path)?;
         let loader = Mutex::new(Loader::new(path).ok()?);
         let frames = Mutex::default();
         let file = object::File::parse(&*data).ok()?;
@@ -89,17 +90,16 @@ impl Lines {
                 Some((symbol.address(), symbol.size(), symbol.name().ok()?.to_owned()))
             })
             .collect();
-        let (compiler, sources) = compilation(&file);
-        let mentions_fences = sources.iter().any(|source| mentions_fence(source));
         Some(Lines {
             loader,
             frames,
             segments,
             functions,
             imports,
+            compiler: compiler(&file),
             file: source,
-            compiler,
-            mentions_fences,
+            path: path.to_owned(),
+            mentions_fences: OnceLock::new(),
         })
     }
 
@@ -110,7 +110,8 @@ impl Lines {
 
     /// Whether the program's own source calls `fence`.
     pub(crate) fn mentions_fences(&self) -> bool {
-        self.mentions_fences
+        let look = || own_sources(&self.path).iter().any(|source| mentions_fence(source));
+        *self.mentions_fences.get_or_init(look)
     }
 
     /// The functions and lines at an offset in the file.
@@ -178,47 +179,73 @@ fn is_of_others(path: &str) -> bool {
     ["/rustc/", "/rustlib/", "/registry/"].iter().any(|part| path.contains(part))
 }
 
-/// The compiler, and the program's own source files.
-fn compilation(file: &object::File<'_>) -> (Option<String>, Vec<PathBuf>) {
+/// The Rust compiler that is named first.
+fn compiler(file: &object::File<'_>) -> Option<String> {
+    each_unit(file, |dwarf, unit| {
+        let producer = root_text(dwarf, unit, gimli::DW_AT_producer)?;
+        Some(producer[producer.find("rustc version")?..].to_owned())
+    })
+}
+
+/// The program's own source files.
+fn own_sources(program: &Path) -> BTreeSet<PathBuf> {
+    let mut sources = BTreeSet::new();
+    let Some(data) = super::contents(program) else { return sources };
+    let Ok(file) = object::File::parse(&*data) else { return sources };
+    each_unit(&file, |dwarf, unit| {
+        let folder = root_text(dwarf, unit, gimli::DW_AT_comp_dir).unwrap_or_default();
+        let header = unit.line_program.as_ref()?.header();
+        for file in header.file_names().iter().filter(|_| !is_of_others(&folder)) {
+            let part = |value| {
+                let text = dwarf.attr_string(unit, value).ok()?;
+                Some(text.to_string_lossy().into_owned())
+            };
+            let directory = file.directory(header).and_then(part).unwrap_or_default();
+            let Some(name) = part(file.path_name()) else { continue };
+            let path = Path::new(&folder).join(directory).join(name);
+            if !is_of_others(&path.to_string_lossy()) {
+                sources.insert(path);
+            }
+        }
+        None::<()>
+    });
+    sources
+}
+
+type Text<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
+
+/// Goes through the units of compilation until one gives an answer.
+fn each_unit<T>(
+    file: &object::File<'_>,
+    mut look: impl FnMut(&gimli::Dwarf<Text<'_>>, &gimli::Unit<Text<'_>>) -> Option<T>,
+) -> Option<T> {
     let load = |id: gimli::SectionId| super::fields::section(file, id);
     let sections = match gimli::DwarfSections::load(load) {
         Ok(sections) => sections,
         Err(error) => match error {},
     };
     let dwarf = sections.borrow(|section| gimli::EndianSlice::new(section, gimli::LittleEndian));
-    let (mut compiler, mut sources) = (None, Vec::new());
     let mut units = dwarf.units();
     while let Ok(Some(header)) = units.next() {
-        let Ok(unit) = dwarf.unit(header) else { continue };
-        let mut entries = unit.entries();
-        let Ok(Some((_, root))) = entries.next_dfs() else { continue };
-        let text = |name| {
-            let value = root.attr_value(name).ok().flatten()?;
-            Some(dwarf.attr_string(&unit, value).ok()?.to_string_lossy().into_owned())
-        };
-        let producer = text(gimli::DW_AT_producer).unwrap_or_default();
-        if let Some(at) = producer.find("rustc version") {
-            compiler.get_or_insert_with(|| producer[at..].to_owned());
-        }
-        let folder = text(gimli::DW_AT_comp_dir).unwrap_or_default();
-        if is_of_others(&folder) {
-            continue;
-        }
-        let Some(program) = &unit.line_program else { continue };
-        for file in program.header().file_names() {
-            let part = |value| {
-                let text = dwarf.attr_string(&unit, value).ok()?;
-                Some(text.to_string_lossy().into_owned())
-            };
-            let directory = file.directory(program.header()).and_then(part).unwrap_or_default();
-            let Some(name) = part(file.path_name()) else { continue };
-            let path = Path::new(&folder).join(directory).join(name);
-            if !is_of_others(&path.to_string_lossy()) && !sources.contains(&path) {
-                sources.push(path);
-            }
+        if let Ok(unit) = dwarf.unit(header)
+            && let Some(answer) = look(&dwarf, &unit)
+        {
+            return Some(answer);
         }
     }
-    (compiler, sources)
+    None
+}
+
+/// What the root of a unit has under this name.
+fn root_text(
+    dwarf: &gimli::Dwarf<Text<'_>>,
+    unit: &gimli::Unit<Text<'_>>,
+    name: gimli::DwAt,
+) -> Option<String> {
+    let mut entries = unit.entries();
+    let (_, root) = entries.next_dfs().ok()??;
+    let value = root.attr_value(name).ok()??;
+    Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned())
 }
 
 fn mentions_fence(source: &Path) -> bool {

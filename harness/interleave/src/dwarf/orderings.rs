@@ -31,7 +31,7 @@ impl Orderings {
         let Ok(path) = std::env::current_exe() else { return none() };
         let module = Lines::of(&path);
         let Some(module) = module.as_ref() else { return none() };
-        let (Some(compiler), Ok(data)) = (module.compiler(), std::fs::read(&path)) else {
+        let (Some(compiler), Some(data)) = (module.compiler(), super::contents(&path)) else {
             return none();
         };
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();

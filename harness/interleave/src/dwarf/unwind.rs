@@ -108,7 +108,7 @@ impl Module {
     }
 
     fn open(path: &Path) -> Option<Module> {
-        let data = std::fs::read(path).ok()?;
+        let data = super::contents(path)?;
         let file = object::File::parse(&*data).ok()?;
         let table = file.section_by_name(".eh_frame")?;
         let text = file.section_by_name(".text")?;
