@@ -40,12 +40,8 @@ type Done = Result<ExitCode, Failure>;
 /// With the exit code, and what to tell the user.
 pub fn run(cli: Cli) -> Done {
     match cli.command {
-        Some(Command::Peer) => {
-            crate::peer::worker_main();
-            Ok(ExitCode::Passed)
-        }
-        // It was done before there was a second thread.
-        Some(Command::Cell) => Ok(ExitCode::Usage),
+        // They were done before there was a second thread.
+        Some(Command::Cell | Command::Peer) => Ok(ExitCode::Usage),
         Some(Command::Explore) => {
             crate::exploration::tracer_main();
             Ok(ExitCode::Passed)

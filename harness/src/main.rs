@@ -9,9 +9,16 @@ use harness::{cleanup, commands};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Before there is a second thread, and with nobody's Ctrl-C to watch for.
-    if let Some(Command::Cell) = cli.command {
-        harness::isolation::inside_main();
-        return ExitCode::SUCCESS;
+    match cli.command {
+        Some(Command::Cell) => {
+            harness::isolation::inside_main();
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Peer) => {
+            harness::peer::worker_main();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     // A panic of ours is told in a line, and ends with the exit code for our faults.
     std::panic::set_hook(Box::new(|panic| {

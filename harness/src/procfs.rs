@@ -3,7 +3,9 @@
 //! A student's program is judged from outside, and `/proc` is the outside view that needs neither
 //! its cooperation nor a debugger: `/proc/PID/syscall` names the very word a process sleeps on.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::libc;
@@ -67,8 +69,8 @@ pub fn tasks(pid: Pid) -> Vec<Task> {
         .flatten()
         .map(|thread| {
             let path = thread.path();
-            let syscall = fs::read_to_string(path.join("syscall")).unwrap_or_default();
-            let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+            let syscall = text(path.join("syscall")).unwrap_or_default();
+            let status = text(path.join("status")).unwrap_or_default();
             // Who has been woken but waits for its processor to take note still shows the call it
             // slept in, while its state says already that it runs.
             let woken = status.lines().any(|line| line.starts_with("State:\tR"));
@@ -80,7 +82,7 @@ pub fn tasks(pid: Pid) -> Vec<Task> {
 
 /// Everything the process maps, in the order of its addresses; empty once it has ended.
 pub fn mappings(pid: Pid) -> Vec<Mapping> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = text(format!("/proc/{pid}/maps")).unwrap_or_default();
     maps.lines().filter_map(parse_mapping).collect()
 }
 
@@ -96,12 +98,11 @@ pub fn cpu_time(pid: Pid) -> Duration {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return total };
     for thread in threads.flatten() {
         let path = thread.path();
-        let exact = fs::read_to_string(path.join("schedstat"))
+        let exact = text(path.join("schedstat"))
             .ok()
             .and_then(|text| text.split_whitespace().next()?.parse().ok())
             .map(Duration::from_nanos);
-        total += exact
-            .unwrap_or_else(|| ticks(&fs::read_to_string(path.join("stat")).unwrap_or_default()));
+        total += exact.unwrap_or_else(|| ticks(&text(path.join("stat")).unwrap_or_default()));
     }
     total
 }
@@ -109,7 +110,7 @@ pub fn cpu_time(pid: Pid) -> Duration {
 /// How long the process's main thread has been ready to run but had no processor: the machine's
 /// fault, not the program's. Zero where the kernel does not keep it.
 pub fn starved(pid: Pid) -> Duration {
-    fs::read_to_string(format!("/proc/{pid}/schedstat"))
+    text(format!("/proc/{pid}/schedstat"))
         .ok()
         .and_then(|text| text.split_whitespace().nth(1)?.parse().ok())
         .map_or(Duration::ZERO, Duration::from_nanos)
@@ -136,7 +137,7 @@ pub fn children(parent: Pid) -> Vec<Pid> {
     all.flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let stat = text(format!("/proc/{pid}/stat")).unwrap_or_default();
             after_name(&stat).nth(1).and_then(|text| text.parse().ok()) == Some(parent.as_raw())
         })
         .map(Pid::from_raw)
@@ -145,19 +146,20 @@ pub fn children(parent: Pid) -> Vec<Pid> {
 
 /// Whether the process has ended, and only waits to be waited for.
 pub fn ended(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = text(format!("/proc/{pid}/stat")).unwrap_or_default();
     matches!(after_name(&stat).next(), None | Some("Z" | "X"))
 }
 
-/// Whether the process is stopped, as by SIGSTOP: then it has stored what it has stored.
+/// Whether the process is stopped, as by SIGSTOP or by a debugger: then it has stored what it has
+/// stored.
 pub fn stopped(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    after_name(&stat).next() == Some("T")
+    let stat = text(format!("/proc/{pid}/stat")).unwrap_or_default();
+    matches!(after_name(&stat).next(), Some("T" | "t"))
 }
 
 /// When the process was started, in ticks since boot: with the pid it names a process for good.
 pub fn start_time(pid: Pid) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text(format!("/proc/{pid}/stat")).ok()?;
     after_name(&stat).nth(19)?.parse().ok()
 }
 
@@ -213,6 +215,14 @@ fn ticks(stat: &str) -> Duration {
     // User and system time are fields 14 and 15 of the line, the 12th and 13th after the name.
     let ticks: u64 = after_name(stat).skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// What a file of `/proc` says. Read into room enough for nearly all of them: the kernel writes its
+/// text anew for every piece that is asked for.
+fn text(path: impl AsRef<Path>) -> io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The fields behind the program's name, which may itself hold spaces and brackets.

@@ -5,6 +5,7 @@
 //! somebody else can end. Where an event is expected, only a long deadline decides, except that a
 //! stage on which everybody sleeps for ever needs no deadline: nothing can change there any more.
 
+use std::ops::RangeInclusive;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,9 @@ use crate::verdict::Stop;
 const SPIN_BLOCKING: Duration = Duration::from_millis(300);
 /// The same where an event is expected: no operation of the labs computes nearly as long.
 const SPIN_WORKING: Duration = Duration::from_secs(3);
-/// Between two looks. Short, because most events come within a millisecond.
-const LOOK: Duration = Duration::from_micros(300);
+/// Between two looks: short at first, because most events come within a millisecond, and an eighth of
+/// the time waited so far when it takes longer. A look costs a tenth of a millisecond of a processor.
+const LOOK: RangeInclusive<Duration> = Duration::from_micros(300)..=Duration::from_millis(2);
 
 /// What a program does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,11 +100,11 @@ impl Scene<'_> {
                 // The line may have been printed between our reading and our look.
                 return self.happened(actor, wanted).unwrap_or(event);
             }
-            let tasks = procfs::tasks(pid);
-            let waits_briefly =
-                |doing| matches!(doing, Doing::Napping | Doing::Futex { timed: true, .. });
-            if wanted == Wanted::Block && tasks.iter().any(|task| waits_briefly(task.doing)) {
-                naps += 1;
+            if wanted == Wanted::Block {
+                let tasks = procfs::tasks(pid);
+                let waits_briefly =
+                    |doing| matches!(doing, Doing::Napping | Doing::Futex { timed: true, .. });
+                naps += u32::from(tasks.iter().any(|task| waits_briefly(task.doing)));
                 if naps > 20 && sleeps(&tasks) > sleeps_at_start + 5 {
                     return self.happened(actor, wanted).unwrap_or(Event::Polls);
                 }
@@ -118,7 +120,7 @@ impl Scene<'_> {
                 return self.at_deadline(actor);
             }
             last_look = Some(look);
-            sleep(LOOK);
+            sleep((start.elapsed() / 8).clamp(*LOOK.start(), *LOOK.end()));
         }
     }
 
