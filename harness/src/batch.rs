@@ -111,7 +111,12 @@ impl Batch<'_> {
             }
             Ok(graded)
         };
-        side_by_side(jobs, sources, work, |number, _, graded| done(number, graded))
+        let graded = side_by_side(jobs, sources, work, |number, _, graded| {
+            if let Ok(graded) = graded {
+                done(number, graded);
+            }
+        });
+        graded.into_iter().collect()
     }
 
     fn grade_one(&self, source: &Source, tell: impl Fn(&str)) -> Graded {

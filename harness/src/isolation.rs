@@ -228,12 +228,11 @@ impl Isolation {
     /// When there is no cell: the machine's fault.
     pub fn judge(
         &self,
-        judge: Judge,
+        mut judge: Judge,
         deadline: Duration,
         tell: impl FnMut(&Answer),
     ) -> Result<Done> {
         let user = self.user()?;
-        let mut judge = judge;
         let mut _copies = None;
         if self.tier == Tier::T1 && user.is_some() && !all_may_read(&judge.program) {
             let folder = open_folder()?;

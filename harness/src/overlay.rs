@@ -19,25 +19,9 @@ use crate::submission::Submission;
 ///
 /// What the system says.
 pub fn lay(course: &Course, lab: &Lab, submission: &Submission, tree: &Path) -> Result<()> {
-    let labs = course.root.join("labs");
-    let mut wanted = BTreeSet::new();
-    for path in files_below(&labs)? {
-        let inside = Path::new("labs").join(&path);
-        let student = path.strip_prefix(&lab.id).ok().and_then(|file| submission.files.get(file));
-        let bytes = match student {
-            Some(bytes) => bytes.clone(),
-            None => fs::read(labs.join(&path))
-                .with_context(|| format!("cannot read {}", inside.display()))?,
-        };
-        put(&tree.join(&inside), &bytes)?;
-        wanted.insert(path);
-    }
-    for path in files_below(&tree.join("labs"))? {
-        if !wanted.contains(&path) {
-            fs::remove_file(tree.join("labs").join(path))?;
-        }
-    }
-    put(&tree.join("Cargo.toml"), manifest(course)?.as_bytes())
+    let of_student =
+        |path: &Path| path.strip_prefix(&lab.id).ok().and_then(|file| submission.files.get(file));
+    put_labs(course, tree, of_student)
 }
 
 /// Makes `tree` a workspace of the labs as they lie in the course, whatever the student has made of
@@ -47,11 +31,34 @@ pub fn lay(course: &Course, lab: &Lab, submission: &Submission, tree: &Path) -> 
 ///
 /// What the system says.
 pub fn lay_as_is(course: &Course, tree: &Path) -> Result<()> {
+    put_labs(course, tree, |_| None)
+}
+
+/// Puts the labs into `tree`, each file as it lies in the course unless there is another for it, and
+/// takes away whatever else is there.
+fn put_labs<'a>(
+    course: &Course,
+    tree: &Path,
+    instead: impl Fn(&Path) -> Option<&'a Vec<u8>>,
+) -> Result<()> {
     let labs = course.root.join("labs");
+    let mut wanted = BTreeSet::new();
     for path in files_below(&labs)? {
-        let bytes = fs::read(labs.join(&path))
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        put(&tree.join("labs").join(path), &bytes)?;
+        let inside = Path::new("labs").join(&path);
+        match instead(&path) {
+            Some(bytes) => put(&tree.join(&inside), bytes)?,
+            None => {
+                let bytes = fs::read(labs.join(&path))
+                    .with_context(|| format!("cannot read {}", inside.display()))?;
+                put(&tree.join(&inside), &bytes)?;
+            }
+        }
+        wanted.insert(path);
+    }
+    for path in files_below(&tree.join("labs"))? {
+        if !wanted.contains(&path) {
+            fs::remove_file(tree.join("labs").join(path))?;
+        }
     }
     put(&tree.join("Cargo.toml"), manifest(course)?.as_bytes())
 }

@@ -146,22 +146,21 @@ fn expect(lab: &Lab, folder: &std::path::Path) -> Result<Expect> {
     read().with_context(|| format!("{} is not as it should be", path.display()))
 }
 
-/// Judges all cases, so many at once, and tells after each how many are done.
-///
-/// # Errors
-///
-/// When the machine cannot build or run anything.
+/// Judges all cases, so many at once, and tells after each how many are done and what was found. Where
+/// the machine cannot build or run a case, that is what was found of it: the others count all the same.
 pub fn judge(
     plan: &Plan<'_>,
     cases: &[Case<'_>],
-    done: impl Fn(usize, &str) + Sync,
-) -> Result<Vec<Finding>> {
-    side_by_side(
-        plan.jobs,
-        cases,
-        |case| plan.judge(case),
-        |number, case, _| done(number, &case.name),
-    )
+    done: impl Fn(usize, &Finding) + Sync,
+) -> Vec<Finding> {
+    let judge = |case: &Case<'_>| {
+        plan.judge(case).unwrap_or_else(|error| Finding {
+            case: case.name.clone(),
+            times: plan.repeat,
+            unexpected: vec![format!("could not be judged: {error:#}")],
+        })
+    };
+    side_by_side(plan.jobs, cases, judge, |number, _, finding| done(number, finding))
 }
 
 /// One check that was made to pass whatever it sees.
@@ -200,7 +199,9 @@ pub fn weaken(
         let noticed = blunt.judge(case)?.unexpected.into_iter().next();
         Ok(Weakened { check: check.clone(), case: case.name.clone(), noticed })
     };
-    side_by_side(plan.jobs, &catchers, work, |number, (check, _), _| done(number, check))
+    let weakened =
+        side_by_side(plan.jobs, &catchers, work, |number, (check, _), _| done(number, check));
+    weakened.into_iter().collect()
 }
 
 impl Plan<'_> {

@@ -1,8 +1,10 @@
 //! `cargo lab verify`: what an instructor runs after touching a lab.
 
+use std::hint::spin_loop;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::available_parallelism;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{available_parallelism, spawn};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -12,7 +14,7 @@ use crate::checks;
 use crate::cli::Verify;
 use crate::compile::Workshop;
 use crate::course::{Course, Lab};
-use crate::exit_code::{Blame, ExitCode, Failure};
+use crate::exit_code::{Blame, ExitCode};
 use crate::exploration;
 use crate::facts;
 use crate::machine;
@@ -71,7 +73,7 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         blunt: arguments.blunt.clone(),
         update: arguments.update,
     };
-    let load = if arguments.load { Load::start(cores)? } else { Load::default() };
+    let load = if arguments.load { Load::start(cores) } else { Load::default() };
     let start = Instant::now();
     if arguments.blunt_each {
         let weakened =
@@ -80,15 +82,18 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         return blunt_each(&weakened.broken()?, arguments.json);
     }
     let total = cases.len();
-    let findings = judge(&plan, &cases, |done, case| {
+    let findings = judge(&plan, &cases, |done, finding| {
         let rest = start.elapsed().as_secs() * total.saturating_sub(done) as u64 / done as u64;
-        let told = format!("{done}/{total}, about {rest} s to go; last: {case}");
+        let told = format!("{done}/{total}, about {rest} s to go; last: {}", finding.case);
+        // The whole takes long, and who waits for it wants to hear of the first fault at once.
+        if let Some(first) = finding.unexpected.first() {
+            ticker.announce(&format!("{}: {first}", finding.case));
+        }
         // A log wants to hear of it now and then.
         if done.is_multiple_of(50) { ticker.announce(&told) } else { ticker.tell(&told) }
     });
     drop(load);
     ticker.clear();
-    let findings = findings.broken()?;
     let unexpected = findings.iter().filter(|finding| !finding.unexpected.is_empty()).count();
     let verified = Verified {
         gradings: arguments.repeat * total as u32,
@@ -195,29 +200,30 @@ fn tell(verified: &Verified) {
     }
 }
 
-/// Busy loops on all processors, while it lives.
+/// Busy loops on all processors, while it lives. They are threads, and so end with this process
+/// however it ends.
 #[derive(Default)]
 struct Load {
-    loops: Vec<Child>,
+    over: Arc<AtomicBool>,
 }
 
 impl Load {
-    fn start(cores: usize) -> Result<Load, Failure> {
-        let mut load = Load::default();
+    fn start(cores: usize) -> Load {
+        let load = Load::default();
         for _ in 0..cores {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
-            load.loops.push(shell.spawn().broken()?);
+            let over = Arc::clone(&load.over);
+            spawn(move || {
+                while !over.load(Relaxed) {
+                    spin_loop();
+                }
+            });
         }
-        Ok(load)
+        load
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        for busy in &mut self.loops {
-            let _ = busy.kill();
-            let _ = busy.wait();
-        }
+        self.over.store(true, Relaxed);
     }
 }
