@@ -2,7 +2,8 @@
 //! own the moment it is done. Stopped at any moment, nothing that was done is lost.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,10 @@ use crate::results::Results;
 use crate::sheet::Sheet;
 use crate::side_by_side::side_by_side;
 use crate::submission::{Origin, Submission, labs_in};
+
+/// How many labs of one submission are graded at once: while one is judged, which is waiting for half
+/// of the time, another is compiled.
+const LABS_AT_ONCE: usize = 2;
 
 /// How a batch is graded.
 pub struct Batch<'a> {
@@ -87,7 +92,7 @@ pub fn shard(sources: Vec<Source>, index: u64, count: u64) -> Vec<Source> {
     sources.into_iter().filter(ours).collect()
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     /// Grades all of them, so many at once. `tell` hears what is being done for which, `done` each
     /// sheet when it has been written.
     ///
@@ -119,7 +124,7 @@ impl Batch<'_> {
         graded.into_iter().collect()
     }
 
-    fn grade_one(&self, source: &Source, tell: impl Fn(&str)) -> Graded {
+    fn grade_one(&self, source: &Source, tell: impl Fn(&str) + Sync) -> Graded {
         match self.try_one(source, tell) {
             Ok(graded) => graded,
             Err(error) => {
@@ -134,7 +139,7 @@ impl Batch<'_> {
         }
     }
 
-    fn try_one(&self, source: &Source, tell: impl Fn(&str)) -> Result<Graded> {
+    fn try_one(&self, source: &Source, tell: impl Fn(&str) + Sync) -> Result<Graded> {
         tell("opening");
         let content = intake::open(self.course, self.isolation, source)?;
         let folder = content.as_ref().map(|content| content.folder.clone());
@@ -161,42 +166,63 @@ impl Batch<'_> {
         {
             return Ok(Graded { sheet, kept: true });
         }
-        // One place to compile in for all its labs.
-        let mut workshop = None;
-        let mut records = Vec::new();
-        for (lab, submission) in &read {
-            let submission = match submission {
-                Ok(submission) => submission,
-                Err(why) => {
-                    let kind = ResultKind::InvalidSubmission;
-                    let named = self.named(source, &tree);
-                    records.push(Record::stopped(lab, named, kind, why.clone()));
-                    continue;
+        // One place to compile in for all its labs, one after the other.
+        let workshop = Mutex::new(None);
+        let records = side_by_side(
+            LABS_AT_ONCE,
+            &read,
+            |(lab, submission)| {
+                let told = |text: &str| tell(&format!("{}: {text}", lab.id));
+                match submission {
+                    Ok(submission) => self
+                        .grade_lab(source, lab, submission, &workshop, told)
+                        .unwrap_or_else(|error| {
+                            let (named, why) = (submission.record(), format!("{error:#}"));
+                            Record::stopped(lab, named, ResultKind::Broken, why)
+                        }),
+                    Err(why) => {
+                        let kind = ResultKind::InvalidSubmission;
+                        Record::stopped(lab, self.named(source, &tree), kind, why.clone())
+                    }
                 }
-            };
-            let order = Order {
-                course: self.course,
-                lab,
-                extent: self.step.as_deref().map_or(Extent::Whole, Extent::Step),
-                harness: self.harness.clone(),
-                blunt: None,
-            };
-            let told = |text: &str| tell(&format!("{}: {text}", lab.id));
-            let graded = (|| {
-                if workshop.is_none() {
+            },
+            |_, _, _| {},
+        );
+        Ok(Graded { sheet: self.sheet(source, &tree, records, None), kept: false })
+    }
+
+    /// Grades one lab of a submission, in the workshop of the submission, which the first lab opens.
+    fn grade_lab(
+        &self,
+        source: &Source,
+        lab: &Lab,
+        submission: &Submission,
+        workshop: &Mutex<Option<Workshop<'a>>>,
+        tell: impl Fn(&str),
+    ) -> Result<Record> {
+        let order = Order {
+            course: self.course,
+            lab,
+            extent: self.step.as_deref().map_or(Extent::Whole, Extent::Step),
+            harness: self.harness.clone(),
+            blunt: None,
+        };
+        let (start, built) = {
+            let mut workshop = workshop.lock().unwrap_or_else(PoisonError::into_inner);
+            tell("building");
+            let start = Instant::now();
+            let workshop = match &mut *workshop {
+                Some(workshop) => workshop,
+                none => {
                     let origin = Origin::Folder(source.path.clone());
                     let isolation = Some(self.isolation);
-                    workshop = Some(Workshop::open_with(self.course, &origin, isolation, &tell)?);
+                    none.insert(Workshop::open_with(self.course, &origin, isolation, &tell)?)
                 }
-                let workshop = workshop.as_ref().context("no workshop")?;
-                order.grade_confined(workshop, self.isolation, submission, self.deadline, told)
-            })();
-            records.push(graded.unwrap_or_else(|error| {
-                let why = format!("{error:#}");
-                Record::stopped(lab, submission.record(), ResultKind::Broken, why)
-            }));
-        }
-        Ok(Graded { sheet: self.sheet(source, &tree, records, None), kept: false })
+            };
+            (start, order.build_confined(workshop, submission)?)
+        };
+        let named = submission.record();
+        order.judge_confined(built, self.isolation, named, self.deadline, start, tell)
     }
 
     fn sheet(

@@ -288,7 +288,7 @@ pub struct Grade {
     /// Judge this step only, and those it needs
     #[arg(long, value_name = "STEP", requires = "labs")]
     pub step: Option<String>,
-    /// Submissions graded at once; two a processor unless told
+    /// Submissions graded at once; one a processor unless told
     #[arg(long, short, value_name = "N")]
     pub jobs: Option<usize>,
     /// Grade the Ith of N parts, as 2/8: which part a submission is in never changes

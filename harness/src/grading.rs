@@ -68,45 +68,59 @@ impl Order<'_> {
         }
     }
 
-    /// Builds and judges a stranger's submission: both in cells.
+    /// Builds a stranger's submission, in a cell.
+    ///
+    /// # Errors
+    ///
+    /// When the machine is at fault; a program that does not compile is no error but a result.
+    pub fn build_confined(
+        &self,
+        workshop: &Workshop<'_>,
+        submission: &Submission,
+    ) -> Result<Result<Judge, String>> {
+        let program = match workshop.build(self.course, self.lab, submission)? {
+            Built::Refused(words) => return Ok(Err(words)),
+            Built::Program(program) => program,
+        };
+        let reads = checks::read_orderings(&self.lab.id);
+        let intermediate = if reads { workshop.intermediate(self.lab)? } else { Vec::new() };
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let files = submission.files.iter();
+        Ok(Ok(Judge {
+            lab: self.lab.clone(),
+            program,
+            intermediate,
+            files: files.map(|(path, bytes)| (path.clone(), text(bytes))).collect(),
+            step: match self.extent {
+                Extent::Step(step) => Some(step.to_owned()),
+                Extent::Whole | Extent::FirstFailure => None,
+            },
+        }))
+    }
+
+    /// Judges in a cell what was built there of a stranger's submission since `start`.
     ///
     /// # Errors
     ///
     /// When the machine is at fault; a submission that fails is no error.
-    pub fn grade_confined(
+    pub fn judge_confined(
         &self,
-        workshop: &Workshop<'_>,
+        built: Result<Judge, String>,
         isolation: &Isolation,
-        submission: &Submission,
+        submission: SubmissionRecord,
         deadline: Duration,
+        start: Instant,
         tell: impl Fn(&str),
     ) -> Result<Record> {
-        let start = Instant::now();
-        tell("building");
-        let (lab, named) = (self.lab, submission.record());
-        let record = match workshop.build(self.course, lab, submission)? {
-            Built::Refused(words) => Record::stopped(lab, named, ResultKind::BuildFailed, words),
-            Built::Program(program) => {
-                let reads = checks::read_orderings(&lab.id);
-                let intermediate = if reads { workshop.intermediate(lab)? } else { Vec::new() };
-                let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
-                let files = submission.files.iter();
-                let judge = Judge {
-                    lab: lab.clone(),
-                    program,
-                    intermediate,
-                    files: files.map(|(path, bytes)| (path.clone(), text(bytes))).collect(),
-                    step: match self.extent {
-                        Extent::Step(step) => Some(step.to_owned()),
-                        Extent::Whole | Extent::FirstFailure => None,
-                    },
-                };
+        let record = match built {
+            Err(words) => Record::stopped(self.lab, submission, ResultKind::BuildFailed, words),
+            Ok(judge) => {
                 let done = isolation.judge(judge, deadline, |answer| {
                     if let Answer::Checking(step, title) = answer {
                         tell(&format!("{step}: {title}"));
                     }
                 })?;
-                summed_up(lab, named, done, self.extent, start)
+                summed_up(self.lab, submission, done, self.extent, start)
             }
         };
         Ok(Record { isolation: isolation.record().clone(), ..record })

@@ -100,9 +100,8 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
         resume: arguments.resume,
         grader: grader(course, &harness).broken()?,
     };
-    // A grading waits as long as it computes: for a program to sleep, and to go on sleeping.
-    let enough = || 2 * available_parallelism().map_or(1, usize::from);
-    let jobs = arguments.jobs.unwrap_or_else(enough).max(1);
+    let cores = available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.unwrap_or(cores).max(1);
     if !arguments.json {
         let part = arguments.shard.map_or_else(String::new, |(index, count)| {
             format!(", part {} of {count} of {all}", index + 1)

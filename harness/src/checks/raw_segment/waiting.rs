@@ -4,10 +4,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::sys::signal::Signal;
 
 use super::{LEN, create::ordered, with_peer};
 use crate::diagnosis::fail;
-use crate::peer::{prefix, table};
+use crate::peer::{Asked, Peer, prefix, table};
 use crate::process::{Exit, Start};
 use crate::procfs::{self, Doing};
 use crate::scene::{Actor, NAME, Scene, shown};
@@ -39,35 +40,54 @@ fn slow_creator(scene: &mut Scene, role: &str) -> Outcome {
     let environment = [("LAB_PATIENCE_MS", LONG.to_owned())];
     let start = Start { environment: &environment, ..Start::default() };
     let actor = scene.start_with(&[role, NAME, "--step"], start)?;
-    stays_put(scene, actor, "there is no such name")?;
-    with_peer(scene, |peer, name| peer.make(name, 0, 0o600))?;
-    stays_put(scene, actor, "the object is 0 bytes long")?;
-    with_peer(scene, |peer, _| peer.resize(100))?;
-    stays_put(scene, actor, "the object is 100 bytes long")?;
-    with_peer(scene, |peer, _| peer.resize(LEN))?;
-    stays_put(scene, actor, "the object has its length, and is all zero")?;
-    with_peer(scene, |peer, _| {
+    stays_put(scene, actor, None, "there is no such name")?;
+    let before = behind_its_back(scene, actor, |peer, name| peer.make(name, 0, 0o600))?;
+    stays_put(scene, actor, Some(&before), "the object is 0 bytes long")?;
+    let before = behind_its_back(scene, actor, |peer, _| peer.resize(100))?;
+    stays_put(scene, actor, Some(&before), "the object is 100 bytes long")?;
+    let before = behind_its_back(scene, actor, |peer, _| peer.resize(LEN))?;
+    stays_put(scene, actor, Some(&before), "the object has its length, and is all zero")?;
+    let before = behind_its_back(scene, actor, |peer, _| {
         peer.put64(prefix::MAGIC, 0x6b72_6f77)?;
         peer.put32(prefix::VERSION, 9)?;
         peer.put64(prefix::TOTAL_LEN, LEN * 2)
     })?;
-    stays_put(scene, actor, "the prefix is half-written, and the state BUILDING")?;
-    with_peer(scene, |peer, _| table::write_prefix(peer, LEN))?;
-    stays_put(scene, actor, "the prefix is written, and the state BUILDING")?;
+    stays_put(scene, actor, Some(&before), "the prefix is half-written, and the state BUILDING")?;
+    let before = behind_its_back(scene, actor, |peer, _| table::write_prefix(peer, LEN))?;
+    stays_put(scene, actor, Some(&before), "the prefix is written, and the state BUILDING")?;
     leaves_the_processor(scene, actor)?;
-    with_peer(scene, |peer, _| peer.put32(prefix::STATE, prefix::READY))?;
-    let before = scene.object()?.bytes();
+    let before = behind_its_back(scene, actor, |peer, _| peer.put32(prefix::STATE, prefix::READY))?;
     goes_on(scene, actor)?;
     unchanged(scene, Some(&before))
 }
 
-/// Requires the program to wait in this stage, silently and asleep, and to change nothing.
-fn stays_put(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
-    let before = if scene.exists() { Some(scene.object()?.bytes()) } else { None };
+/// Has the peer do its next piece of work while the program is stopped, and returns the object's bytes
+/// as the peer left them: however late we look, nothing that the program does is among them.
+fn behind_its_back(
+    scene: &mut Scene,
+    actor: Actor,
+    work: impl FnOnce(&mut Peer, &str) -> Asked,
+) -> Outcome<Vec<u8>> {
+    let pid = scene.pid(actor);
+    if scene.processes[actor.0].exit().is_none() {
+        scene.processes[actor.0].signal(Signal::SIGSTOP);
+        scene.until(|scene| procfs::stopped(pid) || scene.processes[actor.0].exit().is_some());
+    }
+    with_peer(scene, work)?;
+    let before = scene.object()?.bytes();
+    if scene.processes[actor.0].exit().is_none() {
+        scene.processes[actor.0].signal(Signal::SIGCONT);
+    }
+    Ok(before)
+}
+
+/// Requires the program to wait in this stage, silently and asleep, and to leave the object as it was
+/// before.
+fn stays_put(scene: &mut Scene, actor: Actor, before: Option<&[u8]>, stage: &str) -> Outcome {
     let outcome = naps(scene, actor, stage);
     // What it did to the object explains whatever it did next.
     if !matches!(outcome, Err(Stop::NotStarted(_))) {
-        unchanged(scene, before.as_deref())?;
+        unchanged(scene, before)?;
     }
     outcome
 }
