@@ -194,9 +194,9 @@ pub struct Verify {
     /// Only submissions whose name contains this, as in `wrong/forgets`
     #[arg(long = "match", value_name = "TEXT")]
     pub matching: Option<String>,
-    /// Judge every Nth submission of the corpus only
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub every: u32,
+    /// Judge the Ith of N parts of the corpus, as 2/8; starters and solutions are in each
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub shard: Option<(u64, u64)>,
     /// Keep all processors busy meanwhile
     #[arg(long)]
     pub load: bool,

@@ -55,11 +55,11 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         );
         return Err(anyhow::anyhow!(told)).usage();
     }
-    let mut number = 0;
-    cases.retain(|case| {
-        number += 1;
-        matches!(case.kind, Kind::Starter | Kind::Solution) || number % arguments.every == 0
-    });
+    if let Some((index, count)) = arguments.shard {
+        let corpus = |case: &Case<'_>| matches!(case.kind, Kind::Wrong(_) | Kind::Right);
+        let mut turn = (0..count).cycle();
+        cases.retain(|case| !corpus(case) || turn.next() == Some(index));
+    }
     let not_judged = not_judged(&harness, &mut cases);
     let ticker = Ticker::new();
     // The seed is built once, before many need it at the same time.
