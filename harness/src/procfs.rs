@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 pub enum Doing {
     /// It is on a processor or ready to be, or it has just been woken.
     Running,
-    /// It sleeps in `futex_wait` on the word at this virtual address.
+    /// It is in the system call `futex` for the word at this virtual address, as a rule asleep.
     Futex {
         /// Virtual address of the word, in the thread's own address space.
         address: u64,
@@ -24,6 +24,8 @@ pub enum Doing {
         timed: bool,
         /// Whether the wait is a process-private one, which no other process can end.
         private: bool,
+        /// Whether it wakes others, and does not wait itself.
+        wakes: bool,
     },
     /// It sleeps for a while (`nanosleep` and its kin).
     Napping,
@@ -179,6 +181,7 @@ fn parse_syscall(line: &str) -> Doing {
                 address: hex(1),
                 timed: hex(4) != 0,
                 private: hex(2) & libc::FUTEX_PRIVATE_FLAG as u64 != 0,
+                wakes: hex(2) & 0x7f == libc::FUTEX_WAKE as u64,
             },
             Ok(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) => Doing::Napping,
             Ok(libc::SYS_read) => Doing::Reading { descriptor: hex(1) },
@@ -237,7 +240,8 @@ mod tests {
     #[test]
     fn a_futex_wait_tells_its_word_its_timeout_and_its_scope() {
         let line = "202 0x7f11a7a020c0 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f11\n";
-        let doing = Doing::Futex { address: 0x7f11_a7a0_20c0, timed: false, private: true };
+        let doing =
+            Doing::Futex { address: 0x7f11_a7a0_20c0, timed: false, private: true, wakes: false };
         assert_eq!(parse_syscall(line), doing);
     }
 

@@ -245,7 +245,7 @@ impl Scene<'_> {
         let places: Vec<Place> = tasks
             .iter()
             .filter_map(|task| match task.doing {
-                Doing::Futex { address, timed: false, private } => Some((address, private)),
+                Doing::Futex { address, timed: false, private, .. } => Some((address, private)),
                 _ => None,
             })
             .map(|(address, private)| {
@@ -316,7 +316,7 @@ impl Panic {
 mod tests {
     use super::*;
 
-    const ASLEEP: Doing = Doing::Futex { address: 8, timed: false, private: false };
+    const ASLEEP: Doing = Doing::Futex { address: 8, timed: false, private: false, wakes: false };
 
     #[test]
     fn a_stage_is_still_only_when_two_looks_agree_and_nobody_can_wake_up_alone() {
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(still(&look, Some(&look), place), Some(Event::Asleep(Place::Elsewhere)));
         let moved = Look { sleeps: 4, ..look.clone() };
         assert_eq!(still(&moved, Some(&look), place), None);
-        let timed = Doing::Futex { address: 8, timed: true, private: false };
+        let timed = Doing::Futex { address: 8, timed: true, private: false, wakes: false };
         let look = Look { doing: vec![ASLEEP, timed], sleeps: 3 };
         assert_eq!(still(&look, Some(&look), place), None);
     }

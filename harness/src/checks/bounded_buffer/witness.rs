@@ -255,11 +255,16 @@ fn stop_at_its_post(
     // Stopped in the very call that wakes the witness, or already behind it?
     let words: Vec<_> =
         scene.mappings(actor).iter().map(|m| (m.start + at).wrapping_sub(m.offset)).collect();
-    let at_its_post = |task: &procfs::Task| match task.doing {
-        Doing::Futex { address, .. } => {
-            words.iter().any(|word| (*word..*word + 32).contains(&address))
+    let in_the_call = |task: &procfs::Task, wanted: bool| match task.doing {
+        Doing::Futex { address, wakes, .. } => {
+            wakes == wanted && words.iter().any(|word| (*word..*word + 32).contains(&address))
         }
         _ => false,
     };
-    Ok(procfs::tasks(pid).iter().any(at_its_post))
+    let tasks = procfs::tasks(pid);
+    if tasks.iter().any(|task| in_the_call(task, false)) {
+        // It woke between our look and the post, and stood behind the witness: it has done nothing yet.
+        return Err(Stop::NotChecked("the program does not sleep quietly enough".into()));
+    }
+    Ok(tasks.iter().any(|task| in_the_call(task, true)))
 }
