@@ -212,9 +212,11 @@ impl Process {
         procfs::cpu_time(self.pid())
     }
 
-    /// Sends it one signal.
+    /// Sends it one signal, which has no effect once it has ended.
     pub fn signal(&self, signal: Signal) {
-        let _ = kill(self.pid(), signal);
+        if !self.reaped {
+            let _ = kill(self.pid(), signal);
+        }
     }
 
     /// Kills it and everything in its group with -9 and waits for its end. Its exit stays readable

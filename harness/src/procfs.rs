@@ -152,11 +152,18 @@ pub fn ended(pid: Pid) -> bool {
     matches!(after_name(&stat).next(), None | Some("Z" | "X"))
 }
 
-/// Whether the process is stopped, as by SIGSTOP or by a debugger: then it has stored what it has
-/// stored.
+/// Whether every thread of the process is stopped, as by SIGSTOP or by a debugger: then it has
+/// stored what it has stored. The threads stop one after another, the first one not last.
 pub fn stopped(pid: Pid) -> bool {
-    let stat = text(format!("/proc/{pid}/stat")).unwrap_or_default();
-    matches!(after_name(&stat).next(), Some("T" | "t"))
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    // A thread that has ended stores nothing either.
+    let states: Vec<String> = threads
+        .flatten()
+        .filter_map(|thread| text(thread.path().join("stat")).ok())
+        .filter_map(|stat| after_name(&stat).next().map(str::to_owned))
+        .filter(|state| !matches!(state.as_str(), "Z" | "X"))
+        .collect();
+    !states.is_empty() && states.iter().all(|state| matches!(state.as_str(), "T" | "t"))
 }
 
 /// When the process was started, in ticks since boot: with the pid it names a process for good.

@@ -329,6 +329,13 @@ impl<'a> Scene<'a> {
         true
     }
 
+    /// Waits until the program stands still after a SIGSTOP, or has ended: then it has stored what it
+    /// has stored. False: neither has happened within the deadline.
+    pub fn until_stopped(&mut self, actor: Actor) -> bool {
+        let pid = self.pid(actor);
+        self.until(|scene| procfs::stopped(pid) || scene.processes[actor.0].exit().is_some())
+    }
+
     /// Writes a file into the scene's folder and opens it for reading, to be a program's input.
     ///
     /// # Errors

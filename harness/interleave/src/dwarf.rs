@@ -7,6 +7,7 @@ mod fields;
 mod kept;
 mod lines;
 mod orderings;
+mod units;
 mod unwind;
 
 use std::collections::HashMap;

@@ -1,20 +1,16 @@
 //! The names of the fields of the segment, from the debugging information of the program that uses
 //! it. What a student adds to the layout is named too.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use gimli::{
-    AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, Unit, UnitOffset,
-};
-use object::{Object, ObjectSection};
+use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, Unit, UnitOffset};
 
 use super::kept::Kept;
+use super::units::{Slice, each_unit};
 use crate::timeline::Field;
 
-type Slice<'a> = EndianSlice<'a, LittleEndian>;
 type Entry<'a, 'b> = DebuggingInformationEntry<'a, 'a, Slice<'b>>;
 
 /// Deeper than any layout; keeps a type that holds itself from being followed for ever.
@@ -30,22 +26,16 @@ pub(crate) fn fields(program: &Path, name: &str, base: usize) -> Vec<Field> {
     static KEPT: Kept<Known> = Kept::new();
     let known = KEPT.of(program, Known::default);
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = known.entry(name.to_owned()).or_insert_with(|| find(program, name));
+    let found =
+        known.entry(name.to_owned()).or_insert_with(|| find(program, name).unwrap_or_default());
     found.iter().map(|field| Field { offset: field.offset + base, ..field.clone() }).collect()
 }
 
-fn find(program: &Path, name: &str) -> Vec<Field> {
-    let Some(data) = super::contents(program) else { return Vec::new() };
-    let Ok(file) = object::File::parse(&*data) else { return Vec::new() };
-    let sections = match gimli::DwarfSections::load(|id| section(&file, id)) {
-        Ok(sections) => sections,
-        Err(error) => match error {},
-    };
-    let dwarf = sections.borrow(|section| EndianSlice::new(section, LittleEndian));
-    let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
-        let Ok(unit) = dwarf.unit(header) else { continue };
-        let types = Types { dwarf: &dwarf };
+fn find(program: &Path, name: &str) -> Option<Vec<Field>> {
+    let data = super::contents(program)?;
+    let file = object::File::parse(&*data).ok()?;
+    each_unit(&file, |dwarf, unit| {
+        let types = Types { dwarf };
         let mut entries = unit.entries();
         let (mut depth, mut around) = (0, Vec::new());
         while let Ok(Some((deeper, entry))) = entries.next_dfs() {
@@ -54,22 +44,22 @@ fn find(program: &Path, name: &str) -> Vec<Field> {
                 around.pop();
             }
             if entry.tag() == gimli::DW_TAG_namespace {
-                around.push((depth, types.name(&unit, entry)));
+                around.push((depth, types.name(unit, entry)));
             }
             if entry.tag() != gimli::DW_TAG_structure_type {
                 continue;
             }
             let modules = around.iter().map(|(_, module)| module.as_str());
-            if is_meant(name, &types.name(&unit, entry), modules) {
+            if is_meant(name, &types.name(unit, entry), modules) {
                 let mut found = Vec::new();
-                types.walk(&unit, entry.offset(), 0, String::new(), &mut found, 0);
+                types.walk(unit, entry.offset(), 0, String::new(), &mut found, 0);
                 if !found.is_empty() {
-                    return found;
+                    return Some(found);
                 }
             }
         }
-    }
-    Vec::new()
+        None
+    })
 }
 
 /// Whether `wanted` is the structure `found` in these modules.
@@ -86,16 +76,6 @@ fn is_meant<'a>(
         return !matches!(modules.next(), Some("core" | "alloc" | "std"));
     }
     words.all(|word| modules.next_back() == Some(word))
-}
-
-/// A section, decompressed if need be; empty if there is none.
-#[expect(clippy::unnecessary_wraps, reason = "the loader of gimli wants a Result")]
-pub(super) fn section<'a>(
-    file: &object::File<'a>,
-    id: gimli::SectionId,
-) -> Result<Cow<'a, [u8]>, std::convert::Infallible> {
-    let data = file.section_by_name(id.name()).and_then(|s| s.uncompressed_data().ok());
-    Ok(data.unwrap_or_default())
 }
 
 struct Types<'a, 'b> {

@@ -10,6 +10,7 @@ use addr2line::Loader;
 use object::{Object, ObjectSegment, ObjectSymbol};
 
 use super::kept::Kept;
+use super::units::{Slice, each_unit};
 
 /// What stands at one place of the code.
 #[derive(Clone, Debug, Default)]
@@ -212,34 +213,10 @@ fn own_sources(program: &Path) -> BTreeSet<PathBuf> {
     sources
 }
 
-type Text<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
-
-/// Goes through the units of compilation until one gives an answer.
-fn each_unit<T>(
-    file: &object::File<'_>,
-    mut look: impl FnMut(&gimli::Dwarf<Text<'_>>, &gimli::Unit<Text<'_>>) -> Option<T>,
-) -> Option<T> {
-    let load = |id: gimli::SectionId| super::fields::section(file, id);
-    let sections = match gimli::DwarfSections::load(load) {
-        Ok(sections) => sections,
-        Err(error) => match error {},
-    };
-    let dwarf = sections.borrow(|section| gimli::EndianSlice::new(section, gimli::LittleEndian));
-    let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
-        if let Ok(unit) = dwarf.unit(header)
-            && let Some(answer) = look(&dwarf, &unit)
-        {
-            return Some(answer);
-        }
-    }
-    None
-}
-
 /// What the root of a unit has under this name.
 fn root_text(
-    dwarf: &gimli::Dwarf<Text<'_>>,
-    unit: &gimli::Unit<Text<'_>>,
+    dwarf: &gimli::Dwarf<Slice<'_>>,
+    unit: &gimli::Unit<Slice<'_>>,
     name: gimli::DwAt,
 ) -> Option<String> {
     let mut entries = unit.entries();

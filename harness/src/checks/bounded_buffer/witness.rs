@@ -251,20 +251,24 @@ fn stop_at_its_post(
         }
         Err(_) => return Err(Stop::Broken("the grader's witness failed".into())),
     }
-    scene.until(|scene| procfs::stopped(pid) || scene.processes[actor.0].exit().is_some());
+    scene.until_stopped(actor);
     // Stopped in the very call that wakes the witness, or already behind it?
     let words: Vec<_> =
         scene.mappings(actor).iter().map(|m| (m.start + at).wrapping_sub(m.offset)).collect();
-    let in_the_call = |task: &procfs::Task, wanted: bool| match task.doing {
-        Doing::Futex { address, wakes, .. } => {
-            wakes == wanted && words.iter().any(|word| (*word..*word + 32).contains(&address))
-        }
-        _ => false,
-    };
-    let tasks = procfs::tasks(pid);
-    if tasks.iter().any(|task| in_the_call(task, false)) {
+    let at_the_post: Vec<_> = procfs::tasks(pid)
+        .iter()
+        .filter_map(|task| match task.doing {
+            Doing::Futex { address, wakes, .. }
+                if words.iter().any(|word| (*word..*word + 32).contains(&address)) =>
+            {
+                Some(wakes)
+            }
+            _ => None,
+        })
+        .collect();
+    if at_the_post.contains(&false) {
         // It woke between our look and the post, and stood behind the witness: it has done nothing yet.
         return Err(Stop::NotChecked("the program does not sleep quietly enough".into()));
     }
-    Ok(tasks.iter().any(|task| in_the_call(task, true)))
+    Ok(at_the_post.contains(&true))
 }

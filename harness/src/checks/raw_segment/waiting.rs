@@ -68,16 +68,11 @@ fn behind_its_back(
     actor: Actor,
     work: impl FnOnce(&mut Peer, &str) -> Asked,
 ) -> Outcome<Vec<u8>> {
-    let pid = scene.pid(actor);
-    if scene.processes[actor.0].exit().is_none() {
-        scene.processes[actor.0].signal(Signal::SIGSTOP);
-        scene.until(|scene| procfs::stopped(pid) || scene.processes[actor.0].exit().is_some());
-    }
+    scene.signal(actor, Signal::SIGSTOP);
+    scene.until_stopped(actor);
     with_peer(scene, work)?;
     let before = scene.object()?.bytes();
-    if scene.processes[actor.0].exit().is_none() {
-        scene.processes[actor.0].signal(Signal::SIGCONT);
-    }
+    scene.signal(actor, Signal::SIGCONT);
     Ok(before)
 }
 
