@@ -1,6 +1,7 @@
 //! The harness tried as its users try it: the real program, real processes, a real `/dev/shm`.
 
 mod batch;
+mod canary;
 mod cli;
 mod corpus;
 mod handout;
