@@ -4,6 +4,8 @@
 //! builds in a tree and a target folder of its own that began as a copy of the seed, so no two
 //! submissions ever share what cargo believes to be fresh.
 
+mod seed;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::IsTerminal;
@@ -15,17 +17,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
-use sha2::{Digest, Sha256};
 
 use crate::cleanup;
 use crate::course::{Course, Lab};
 use crate::isolation::{Answer, Compile, Isolation};
 use crate::orderings::Orderings;
 use crate::overlay;
-use crate::peer::to_hex;
 use crate::procfs;
 use crate::submission::{Origin, Submission};
 use crate::toolchain::{self, Toolchain};
+use seed::Seed;
 
 /// The profile of every graded program, defined in the root manifest.
 const PROFILE: &str = "grade";
@@ -81,7 +82,7 @@ impl<'a> Workshop<'a> {
         isolation: Option<&'a Isolation>,
         tell: impl Fn(&str),
     ) -> Result<Workshop<'a>> {
-        let seed = seed(course, &tell)?;
+        let seed = Seed::of(course, &tell)?;
         let name = match origin {
             Origin::Workspace => "workspace".to_owned(),
             Origin::Solution => "solution".to_owned(),
@@ -98,16 +99,7 @@ impl<'a> Workshop<'a> {
             remove_abandoned(&course.build_folder());
             cleanup::watch_folder(&folder);
         }
-        // A workshop that grew from another seed is of another time.
-        let origin_file = folder.join("seed");
-        let grown_from = fs::read_to_string(&origin_file).unwrap_or_default();
-        if grown_from != seed.display().to_string() {
-            let _ = fs::remove_dir_all(&folder);
-            copy_target(&seed.join("target"), &folder.join("target"))?;
-            // The sources too, with their times: `labkit` in the seed then counts as built from them.
-            copy_folder(&seed.join("tree"), &folder.join("tree"))?;
-            overlay::put(&origin_file, seed.display().to_string().as_bytes())?;
-        }
+        seed.grow(&folder)?;
         let course_root = course.root.clone();
         Ok(Workshop { isolation, course_root, folder, fleeting, _lock: lock })
     }
@@ -253,65 +245,6 @@ impl Drop for Workshop<'_> {
     }
 }
 
-/// The folder of the seed for these dependencies and this compiler, built if it is not there.
-fn seed(course: &Course, tell: &impl Fn(&str)) -> Result<PathBuf> {
-    let mut hash = Sha256::new();
-    hash.update(&Toolchain::found()?.version);
-    for path in overlay::given_by_the_course(course)? {
-        hash.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
-    }
-    let name = format!("seed-{}", &to_hex(&hash.finalize())[..16]);
-    let folder = course.build_folder().join(&name);
-    let done = folder.join("done");
-    if done.exists() {
-        return Ok(folder);
-    }
-    let _lock = lock(&course.build_folder(), "seed", tell)?;
-    if done.exists() {
-        return Ok(folder);
-    }
-    tell("compiling the labs' dependencies, once (about 20 s)");
-    let _ = fs::remove_dir_all(&folder);
-    let (tree, target) = (folder.join("tree"), folder.join("target"));
-    overlay::lay_as_is(course, &tree)?;
-    overlay::put(&tree.join("Cargo.lock"), &fs::read(course.root.join("Cargo.lock"))?)?;
-    // The lock file loses the harness's own dependencies here, and is complete from then on. What a
-    // lab has not compiled does not matter: only what is not a lab is kept.
-    let mut words = String::new();
-    let mut built = false;
-    for offline in [true, false] {
-        let mut cargo = cargo_in(&tree, &target);
-        cargo.args(["build", "--quiet", "--keep-going", "--profile", PROFILE]);
-        cargo.args(offline.then_some("--offline"));
-        let output = run_cargo(&mut cargo)?;
-        words = String::from_utf8_lossy(&output.stderr).into_owned();
-        built = output.status.success() || words.contains("-->");
-        if built {
-            break;
-        }
-    }
-    if !built {
-        return Err(cargo_failed(&words));
-    }
-    // Once more by itself, for those of whose dependencies the others want more than it does.
-    for lab in &course.labs {
-        let mut cargo = cargo_in(&tree, &target);
-        cargo.args(["build", "--quiet", "--offline", "--profile", PROFILE, "--package", &lab.id]);
-        run_cargo(&mut cargo)?;
-    }
-    let mut clean = cargo_in(&tree, &target);
-    clean.args(["clean", "--quiet", "--offline", "--profile", PROFILE]);
-    for lab in &course.labs {
-        clean.args(["--package", &lab.id]);
-    }
-    let output = run_cargo(&mut clean)?;
-    if !output.status.success() {
-        return Err(cargo_failed(&String::from_utf8_lossy(&output.stderr)));
-    }
-    overlay::put(&done, b"")?;
-    Ok(folder)
-}
-
 /// Cargo in a tree of ours, deaf to what would make two machines build two programs.
 fn cargo_in(tree: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(toolchain::cargo_program());
@@ -433,25 +366,6 @@ fn copy(from: &Path, to: &Path, how: &[&str]) -> Result<()> {
     let output = output.context("cp cannot be run")?;
     if !output.status.success() {
         bail!("cannot copy {}: {}", from.display(), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
-}
-
-/// Copies a target folder. What is compiled already is never written again, so that another name for
-/// the same bytes is enough, and takes a twentieth of the time.
-fn copy_target(from: &Path, to: &Path) -> Result<()> {
-    let compiled = Path::new(PROFILE).join("deps");
-    fs::create_dir_all(to.join(PROFILE))?;
-    for entry in fs::read_dir(from)? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name != PROFILE) {
-            copy(&path, to, &["-a"])?;
-        }
-    }
-    for entry in fs::read_dir(from.join(PROFILE))? {
-        let path = entry?.path();
-        let how: &[&str] = if path.ends_with(&compiled) { &["-a", "--link"] } else { &["-a"] };
-        copy(&path, &to.join(PROFILE), how)?;
     }
     Ok(())
 }
