@@ -15,6 +15,7 @@ pub mod exploration;
 pub mod facts;
 pub mod grading;
 pub mod handout;
+pub mod in_c;
 pub mod indivisible;
 pub mod intake;
 pub mod isolation;

@@ -12,14 +12,15 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::bench::Lazy;
+use crate::bench::{Bench, Lazy};
 use crate::check::{Check, Extent};
 use crate::checks;
 use crate::compile::{Built, Workshop};
 use crate::course::{Course, Lab};
 use crate::grading::Order;
+use crate::in_c;
 use crate::overlay::put;
-use crate::record::{Record, ResultKind, Status};
+use crate::record::{Record, ResultKind, Status, SubmissionRecord};
 use crate::report::text;
 use crate::side_by_side::side_by_side;
 use crate::submission::{Origin, Submission};
@@ -219,6 +220,23 @@ impl Plan<'_> {
             harness: self.harness.clone(),
             blunt,
         };
+        let mut finding =
+            Finding { case: case.name.clone(), times: self.repeat, unexpected: Vec::new() };
+        let mut refused = |words: String| {
+            let first = words.lines().next().unwrap_or("");
+            finding.unexpected.push(format!("does not compile: {first}"));
+        };
+        if let Some(submission) = in_c::submission(case.lab, &case.folder)? {
+            let folder = tempfile::tempdir()?;
+            match in_c::build(&submission, folder.path())? {
+                Built::Refused(words) => refused(words),
+                Built::Program(program) => {
+                    let bench = order.bench(program, Lazy::default(), submission.files.clone());
+                    finding.unexpected = self.repeat(case, &order, &bench, &submission.record())?;
+                }
+            }
+            return Ok(finding);
+        }
         let origin = match case.kind {
             Kind::Solution => Origin::Solution,
             Kind::Starter => Origin::Folder(case.folder.clone()),
@@ -227,34 +245,38 @@ impl Plan<'_> {
         let submission = Submission::collect(self.course, case.lab, &origin)?;
         // A workshop of its own also for the solution: nothing of an earlier day is in it.
         let workshop = Workshop::open(self.course, &Origin::Folder(case.folder.clone()), |_| {})?;
-        let mut finding =
-            Finding { case: case.name.clone(), times: self.repeat, unexpected: Vec::new() };
         match workshop.build(self.course, case.lab, &submission)? {
-            Built::Refused(words) => {
-                let first = words.lines().next().unwrap_or("").to_owned();
-                finding.unexpected.push(format!("does not compile: {first}"));
-            }
+            Built::Refused(words) => refused(words),
             Built::Program(program) => {
                 let orderings = Lazy::new(workshop.orderings(case.lab, &submission));
                 let bench = order.bench(program, orderings, submission.files.clone());
-                for _ in 0..self.repeat {
-                    let record = order.judge(&bench, submission.record(), Instant::now(), |_| {});
-                    let unexpected = unexpected(case, &record);
-                    let caught = matches!(case.kind, Kind::Wrong(_)) && unexpected.is_none();
-                    finding.unexpected.extend(unexpected);
-                    if caught {
-                        finding
-                            .unexpected
-                            .extend(self.compare(case, &text::first_failure(&record))?);
-                    }
-                }
+                finding.unexpected = self.repeat(case, &order, &bench, &submission.record())?;
             }
         }
         Ok(finding)
     }
-}
 
-impl Plan<'_> {
+    /// Judges as often as is planned, and returns what was not as expected.
+    fn repeat(
+        &self,
+        case: &Case<'_>,
+        order: &Order<'_>,
+        bench: &Bench,
+        submission: &SubmissionRecord,
+    ) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for _ in 0..self.repeat {
+            let record = order.judge(bench, submission.clone(), Instant::now(), |_| {});
+            let unexpected = unexpected(case, &record);
+            let caught = matches!(case.kind, Kind::Wrong(_)) && unexpected.is_none();
+            all.extend(unexpected);
+            if caught {
+                all.extend(self.compare(case, &text::first_failure(&record))?);
+            }
+        }
+        Ok(all)
+    }
+
     /// Compares what the author reads with what is written down beside the submission, so that a
     /// change of any message is seen where changes are reviewed.
     fn compare(&self, case: &Case<'_>, told: &str) -> Result<Option<String>> {

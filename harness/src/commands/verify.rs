@@ -108,15 +108,17 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
     } else {
         tell(&verified);
         for lab in &labs {
-            let number = |kind: fn(&Kind) -> bool| {
-                cases.iter().filter(|c| c.lab.id == lab.id && kind(&c.kind)).count()
-            };
-            let wrong = number(|kind| matches!(kind, Kind::Wrong(_)));
-            let right = number(|kind| matches!(kind, Kind::Right));
-            say(&format!(
-                "{:<17} {wrong:>3} wrong, {right:>2} right, a starter, a solution",
-                lab.id
-            ));
+            let kinds = || cases.iter().filter(|case| case.lab.id == lab.id).map(|case| &case.kind);
+            if kinds().next().is_none() {
+                continue;
+            }
+            let wrong = kinds().filter(|kind| matches!(kind, Kind::Wrong(_))).count();
+            let right = kinds().filter(|kind| matches!(kind, Kind::Right)).count();
+            let starter =
+                if kinds().any(|kind| *kind == Kind::Starter) { ", a starter" } else { "" };
+            let solution =
+                if kinds().any(|kind| *kind == Kind::Solution) { ", a solution" } else { "" };
+            say(&format!("{:<17} {wrong:>3} wrong, {right:>2} right{starter}{solution}", lab.id));
         }
         let style = if unexpected == 0 { GOOD } else { BAD };
         let seconds = start.elapsed().as_secs();

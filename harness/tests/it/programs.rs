@@ -10,15 +10,14 @@ use tempfile::TempDir;
 
 use crate::lab::{lab, root};
 
-/// Compiles a C program of `tests/programs`.
-fn compile(name: &str, folder: &TempDir) -> PathBuf {
-    let source = root().join("harness/tests/programs").join(name).with_extension("c");
-    let program = folder.path().join(name);
+/// Compiles the corpus's program in C of this lab.
+fn compile(lab: &str, folder: &TempDir) -> PathBuf {
+    let files = format!("harness/tests/submissions/{lab}/right/in-c/files");
+    let program = folder.path().join(lab);
     let output = Command::new("cc")
-        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .arg(&program)
-        .arg(&source)
-        .arg("-pthread")
+        .arg(root().join(files).join("program.c"))
         .output()
         .expect("there is a C compiler");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -28,7 +27,7 @@ fn compile(name: &str, folder: &TempDir) -> PathBuf {
 #[test]
 fn a_program_in_c_from_the_wire_format_alone_gets_full_marks() {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile("bounded_buffer", &folder);
+    let program = compile("bounded-buffer", &folder);
     let finished =
         lab(&["check", "bounded-buffer", "--program", &program.to_string_lossy(), "--json"]);
     assert_eq!(finished.code, 0, "{}{}", finished.out, finished.err);

@@ -8,6 +8,10 @@ use crate::process::Exit;
 use crate::scene::{Ended, NAME, Scene};
 use crate::verdict::Outcome;
 
+/// Two strings of a table whose `heap_used` is wrong.
+const FIRST: &[u8] = b"first\n";
+const SECOND: &[u8] = b"more\n";
+
 /// Puts one string and lets the producer end.
 fn put_one(scene: &mut Scene, string: &[u8]) -> Outcome<Ended> {
     let producer = scene.start(&["producer", NAME])?;
@@ -43,8 +47,19 @@ fn refused(
 ) -> Outcome {
     let before = scene.object()?.bytes();
     let ended = put_one(scene, string)?;
+    is_refusal(scene, &before, &ended, codes, diagnosis, what)
+}
+
+fn is_refusal(
+    scene: &mut Scene,
+    before: &[u8],
+    ended: &Ended,
+    codes: &[i32],
+    diagnosis: &'static str,
+    what: &str,
+) -> Outcome {
     let now = scene.object()?.bytes();
-    let wrong = wrong_exit(&ended, &Exit::Code(codes[0]).told(), diagnosis, what);
+    let wrong = wrong_exit(ended, &Exit::Code(codes[0]).told(), diagnosis, what);
     if matches!(ended.exit, Exit::Code(0) | Exit::Signal(_)) {
         return Err(wrong);
     }
@@ -112,13 +127,34 @@ pub(super) fn ends_with_the_object(scene: &mut Scene) -> Outcome {
     )?;
     fits(scene, b"012345678\n", "a string that ends with the object")?;
     scene.renew();
-    // A number somebody else wrote. Who calls such a table a wrong format is right as well.
+    // A number somebody else wrote. Who calls such a table a wrong format is right as well, and who
+    // goes by the entries, as one must after a kill between `heap_used` and `count`.
     for used in [LEN as u32, u32::MAX - 600] {
-        peer_table(scene, &[b"first\n"])?;
+        peer_table(scene, &[FIRST])?;
         with_peer(scene, |peer, _| peer.put32(table::HEAP_USED, used))?;
-        let what = format!("a string after heap_used {used}");
-        refused(scene, b"more\n", &[16, 13], "no-end-of-room", &what)?;
+        let before = scene.object()?.bytes();
+        let ended = put_one(scene, SECOND)?;
+        if ended.exit != Exit::Code(0) || scene.object()?.bytes() != behind_the_first(&before) {
+            let what = format!("a string after heap_used {used}");
+            is_refusal(scene, &before, &ended, &[16, 13], "no-end-of-room", &what)?;
+        }
         scene.renew();
     }
     Ok(())
+}
+
+/// The table with the second string in its place behind the first, whatever `heap_used` was.
+fn behind_the_first(table: &[u8]) -> Vec<u8> {
+    let mut bytes = table.to_vec();
+    let mut put = |at: u64, what: &[u8]| {
+        bytes[at as usize..at as usize + what.len()].copy_from_slice(what);
+    };
+    let (used, len) = (FIRST.len() as u32, SECOND.len() as u32);
+    let offset = table::HEAP as u32 + used;
+    put(offset.into(), SECOND);
+    put(table::ENTRIES + 8, &offset.to_le_bytes());
+    put(table::ENTRIES + 12, &len.to_le_bytes());
+    put(table::HEAP_USED, &(used + len).to_le_bytes());
+    put(table::COUNT, &2_u32.to_le_bytes());
+    bytes
 }
