@@ -341,7 +341,9 @@ impl Running {
         let mut placed = *registers;
         placed.rdi = start;
         placed.rdx = libc::PROT_NONE as u64;
-        placed.r10 |= libc::MAP_FIXED_NOREPLACE as u64;
+        // Nothing else is in the arena. MAP_FIXED_NOREPLACE would say so too, but is a flag that
+        // MAP_SHARED_VALIDATE refuses.
+        placed.r10 |= libc::MAP_FIXED as u64;
         self.tracee.set_registers(placed)?;
         if let Some(stop) = self.tracee.finish_call()? {
             return Ok(stop);

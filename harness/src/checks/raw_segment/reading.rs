@@ -171,30 +171,39 @@ pub(super) fn refuses_wrong_entries(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
-    const CASES: [Spoil; 4] = [
-        ("the state is 2 (CLOSED)", |peer| peer.put32(prefix::STATE, prefix::CLOSED)),
-        ("total_len is below the object's length, and a string lies between", |peer| {
-            peer.put64(prefix::TOTAL_LEN, 640)
-        }),
-        ("a string ends with the object's last byte", |peer| {
-            peer.write(LEN - 6, b"first\n")?;
-            peer.put32(table::ENTRIES, LEN as u32 - 6)
-        }),
-        ("reserved bytes are not zero", |peer| {
-            peer.put32(28, u32::MAX)?;
-            peer.put64(72, u64::MAX)
-        }),
+    const STRING: &[u8] = b"first\n";
+    const CASES: [(u64, Spoil); 4] = [
+        (LEN, ("the state is 2 (CLOSED)", |peer| peer.put32(prefix::STATE, prefix::CLOSED))),
+        (
+            LEN,
+            ("total_len is below the object's length, and a string lies between", |peer| {
+                peer.put64(prefix::TOTAL_LEN, 640)
+            }),
+        ),
+        (
+            table::HEAP + STRING.len() as u64,
+            ("a string ends with the object's last byte", |_| Ok(())),
+        ),
+        (
+            LEN,
+            ("reserved bytes are not zero", |peer| {
+                peer.put32(28, u32::MAX)?;
+                peer.put64(72, u64::MAX)
+            }),
+        ),
     ];
     reads_an_ordinary_table(scene)?;
-    for (what, spoil) in CASES {
-        peer_table(scene, &[b"first\n"])?;
-        with_peer(scene, |peer, _| spoil(peer))?;
+    for (len, (what, spoil)) in CASES {
+        with_peer(scene, |peer, name| {
+            table::create(peer, name, len, &[STRING])?;
+            spoil(peer)
+        })?;
         let ended = scene.run(&["consumer", NAME])?;
         if ended.exit != Exit::Code(0) {
             let when = format!("when {what}, `consumer`");
             return Err(wrong_exit(&ended, "prints the string", "refuses-what-is-legal", &when));
         }
-        if ended.output != b"first\n" {
+        if ended.output != STRING {
             let seen = shown(&String::from_utf8_lossy(&ended.output));
             return Err(fail("prints-other-bytes")
                 .expected(format!("when {what}, the consumer prints `first\\n`"))
