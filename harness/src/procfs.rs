@@ -45,8 +45,24 @@ pub enum Doing {
 pub struct Task {
     /// What it is doing.
     pub doing: Doing,
+    /// Whether it sleeps, and neither computes nor waits for a disk.
+    pub asleep: bool,
     /// How often it has gone to sleep of its own accord since it started.
     pub sleeps: u64,
+}
+
+impl Task {
+    /// Whether it sleeps, and will wake by itself as far as anybody can see.
+    pub fn naps(&self) -> bool {
+        self.asleep && !self.doing.lasts_for_ever()
+    }
+}
+
+impl Doing {
+    /// Whether only somebody else ends it, by waking or by writing.
+    pub fn lasts_for_ever(&self) -> bool {
+        matches!(self, Doing::Futex { timed: false, .. } | Doing::Reading { descriptor: 0 })
+    }
 }
 
 /// One line of `/proc/PID/maps`.
@@ -75,9 +91,10 @@ pub fn tasks(pid: Pid) -> Vec<Task> {
             let status = text(path.join("status")).unwrap_or_default();
             // Who has been woken but waits for its processor to take note still shows the call it
             // slept in, while its state says already that it runs.
-            let woken = status.lines().any(|line| line.starts_with("State:\tR"));
-            let doing = if woken { Doing::Running } else { parse_syscall(&syscall) };
-            Task { doing, sleeps: voluntary_switches(&status) }
+            let state = status.lines().find_map(|line| line.strip_prefix("State:\t"));
+            let is = |letter| state.is_some_and(|state| state.starts_with(letter));
+            let doing = if is('R') { Doing::Running } else { parse_syscall(&syscall) };
+            Task { doing, asleep: is('S'), sleeps: voluntary_switches(&status) }
         })
         .collect()
 }

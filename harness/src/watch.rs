@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::diagnosis::fail;
 use crate::process::Exit;
-use crate::procfs::{self, Doing};
+use crate::procfs::{self, Doing, Task};
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Stop;
 
@@ -102,9 +102,7 @@ impl Scene<'_> {
             }
             if wanted == Wanted::Block {
                 let tasks = procfs::tasks(pid);
-                let waits_briefly =
-                    |doing| matches!(doing, Doing::Napping | Doing::Futex { timed: true, .. });
-                naps += u32::from(tasks.iter().any(|task| waits_briefly(task.doing)));
+                naps += u32::from(tasks.iter().any(Task::naps));
                 if naps > 20 && sleeps(&tasks) > sleeps_at_start + 5 {
                     return self.happened(actor, wanted).unwrap_or(Event::Polls);
                 }
@@ -272,10 +270,8 @@ impl Scene<'_> {
 /// Nothing moves on the stage: everybody sleeps until somebody else wakes them, in two looks with
 /// nothing in between.
 fn still(look: &Look, last: Option<&Look>, place: impl FnOnce() -> Option<Place>) -> Option<Event> {
-    let for_ever = |doing: &Doing| {
-        matches!(doing, Doing::Futex { timed: false, .. } | Doing::Reading { descriptor: 0 })
-    };
-    if last != Some(look) || look.doing.is_empty() || !look.doing.iter().all(for_ever) {
+    if last != Some(look) || look.doing.is_empty() || !look.doing.iter().all(Doing::lasts_for_ever)
+    {
         return None;
     }
     Some(place().map_or(Event::WantsInput, Event::Asleep))

@@ -129,6 +129,11 @@ mod real {
         let mut coverage = coverage;
         coverage.orderings = orderings;
         coverage.forked = forked;
+        coverage.unseen = (0..lab.programs.len())
+            .filter(|&process| {
+                !run.events.iter().any(|event| event.process == process && event.span.is_some())
+            })
+            .collect();
         let timeline = Timeline::of(&run, &names, symbols, &races, &verdict);
         let (interruptions, hash) = (run.interruptions(), run.hash());
         Ok(Report { verdict, schedule, interruptions, timeline, races, coverage, hash })

@@ -154,6 +154,9 @@ pub struct Coverage {
     pub forked: bool,
     /// Where the victim was killed, and what came of it.
     pub crash_points: Vec<CrashPoint>,
+    /// Processes of which no access to the segment was seen in the run of the timeline: of what they
+    /// do to it, nothing was tried.
+    pub unseen: Vec<usize>,
 }
 
 impl fmt::Display for Coverage {

@@ -83,6 +83,14 @@ fn run(request: &Request, player: Option<&mut dyn Player>) -> Answer {
         Ok(Ok(report)) if report.verdict == Verdict::TooLong => {
             Answer::Unsupported("a run takes more steps than are tried here".to_owned())
         }
+        // Who uses the object in a way that nobody can follow has not been tried. (The piece of no
+        // lab is there to see whether anything can.)
+        Ok(Ok(Report { verdict: Verdict::Pass, coverage, .. }))
+            if !request.lab.is_empty() && !coverage.unseen.is_empty() =>
+        {
+            let letter = interleave::letter(coverage.unseen[0]);
+            Answer::Unsupported(format!("no access of process {letter} to the segment was seen"))
+        }
         Ok(Ok(report)) => Answer::Explored(Box::new(told(&report, request))),
         Ok(Err(why)) => Answer::Unsupported(why.to_string()),
         Err(why) => Answer::Broken(why),

@@ -72,6 +72,19 @@ impl Running {
                 }
                 self.ask(Request::Yield { nanoseconds }, &registers, stage)
             }
+            // Asked about no descriptor at all, these are naps.
+            libc::SYS_poll if arguments[1] == 0 && arguments[2] as i32 >= 0 => {
+                let nanoseconds = arguments[2] * 1_000_000;
+                self.ask(Request::Yield { nanoseconds }, &registers, stage)
+            }
+            libc::SYS_ppoll if arguments[1] == 0 && arguments[2] != 0 => {
+                let nanoseconds = self.timespec(arguments[2]);
+                self.ask(Request::Yield { nanoseconds }, &registers, stage)
+            }
+            libc::SYS_pselect6 if arguments[0] == 0 && arguments[4] != 0 => {
+                let nanoseconds = self.timespec(arguments[4]);
+                self.ask(Request::Yield { nanoseconds }, &registers, stage)
+            }
             libc::SYS_clock_gettime => {
                 stage.clock += LOOK_AT_CLOCK;
                 self.write_time(arguments[1], now(arguments[0], stage), 1)?;
@@ -152,6 +165,22 @@ impl Running {
                 let path = arguments[usize::from(number == libc::SYS_unlinkat)];
                 if self.is_name(path, stage) {
                     return self.ask_object("unlink", Aspect::Name, true, &registers, stage);
+                }
+                self.pass_on().map(Some)
+            }
+            libc::SYS_link
+            | libc::SYS_linkat
+            | libc::SYS_rename
+            | libc::SYS_renameat
+            | libc::SYS_renameat2 => {
+                let path = match number {
+                    libc::SYS_link | libc::SYS_rename => arguments[1],
+                    _ => arguments[3],
+                };
+                // What it did to the object before it had the name, nobody has seen.
+                if self.is_name(path, stage) {
+                    let call = format!("{} to the segment's name", call_name(number));
+                    return Err(Unsupported::Call(call));
                 }
                 self.pass_on().map(Some)
             }

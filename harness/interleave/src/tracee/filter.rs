@@ -37,6 +37,11 @@ const CALLS: &[(i64, &str)] = &[
     (libc::SYS_openat, "openat"),
     (libc::SYS_unlink, "unlink"),
     (libc::SYS_unlinkat, "unlinkat"),
+    (libc::SYS_link, "link"),
+    (libc::SYS_linkat, "linkat"),
+    (libc::SYS_rename, "rename"),
+    (libc::SYS_renameat, "renameat"),
+    (libc::SYS_renameat2, "renameat2"),
     (libc::SYS_poll, "poll"),
     // More than one thread, or one program: not explored.
     (libc::SYS_clone, "clone"),

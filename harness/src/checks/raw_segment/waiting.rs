@@ -3,14 +3,13 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::libc;
 use nix::sys::signal::Signal;
 
 use super::{LEN, create::ordered, with_peer};
 use crate::diagnosis::fail;
 use crate::peer::{Asked, Peer, prefix, table};
 use crate::process::{Exit, Start};
-use crate::procfs::{self, Doing};
+use crate::procfs::{self, Doing, Task};
 use crate::scene::{Actor, NAME, Scene, shown};
 use crate::verdict::{Outcome, Stop};
 use crate::watch::Event;
@@ -172,25 +171,12 @@ impl TooLong {
 }
 
 /// Whether every thread sleeps because it wants to, and how often all of them have gone to sleep so
-/// far. Who is kept waiting by a slow disk does not sleep in this sense.
+/// far. Who is kept waiting by a slow disk does not sleep in this sense, nor who waits for input.
 fn look(scene: &Scene, actor: Actor) -> (bool, u64) {
-    const WAITS: [i64; 4] =
-        [libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_epoll_pwait, libc::SYS_rt_sigtimedwait];
     let tasks = procfs::tasks(scene.pid(actor));
-    let asleep = tasks.iter().all(|task| match task.doing {
-        Doing::Napping | Doing::Futex { .. } => true,
-        Doing::Other(number) => WAITS.contains(&number) || old_waits().contains(&number),
-        _ => false,
-    });
-    (asleep && !tasks.is_empty(), tasks.iter().map(|task| task.sleeps).sum())
-}
-
-/// Waiting calls that newer architectures no longer have.
-fn old_waits() -> &'static [i64] {
-    #[cfg(target_arch = "x86_64")]
-    return &[libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_wait];
-    #[cfg(not(target_arch = "x86_64"))]
-    return &[];
+    let asleep = |task: &Task| task.asleep && task.doing != Doing::Reading { descriptor: 0 };
+    let all = !tasks.is_empty() && tasks.iter().all(asleep);
+    (all, tasks.iter().map(|task| task.sleeps).sum())
 }
 
 /// Requires a program that waits to use at most a tenth of a processor, with a wide margin. What is

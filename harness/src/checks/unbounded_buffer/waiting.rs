@@ -8,7 +8,7 @@ use crate::checks::unbounded_buffer::stage::{
 };
 use crate::diagnosis::fail;
 use crate::peer::log::{self, FIRST_LEN};
-use crate::procfs::{self, Doing};
+use crate::procfs::{self, Task};
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
 use crate::watch::Event;
@@ -133,12 +133,7 @@ pub(super) fn notices_soon(scene: &mut Scene) -> Outcome {
 /// Waits a moment for the consumer to be in the middle of a nap, if it takes naps at all.
 fn asleep(scene: &mut Scene, consumer: Actor) {
     let start = Instant::now();
-    let naps = |scene: &Scene| {
-        let tasks = procfs::tasks(scene.pid(consumer));
-        tasks
-            .iter()
-            .any(|task| matches!(task.doing, Doing::Napping | Doing::Futex { timed: true, .. }))
-    };
+    let naps = |scene: &Scene| procfs::tasks(scene.pid(consumer)).iter().any(Task::naps);
     while !naps(scene) && start.elapsed() < Duration::from_millis(50) {
         sleep(Duration::from_micros(200));
     }
