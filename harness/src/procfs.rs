@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// What one thread is doing at the moment it is looked at.
@@ -181,6 +182,17 @@ pub fn stopped(pid: Pid) -> bool {
         .filter(|state| !matches!(state.as_str(), "Z" | "X"))
         .collect();
     !states.is_empty() && states.iter().all(|state| matches!(state.as_str(), "T" | "t"))
+}
+
+/// Whether every thread of the process holds this signal off for now.
+pub fn hold_off(pid: Pid, signal: Signal) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let status = text(thread.path().join("status")).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & 1 << (signal as i32 - 1) != 0)
+    })
 }
 
 /// When the process was started, in ticks since boot: with the pid it names a process for good.

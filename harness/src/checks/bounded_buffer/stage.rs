@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, MUTEX, ROBUST, SLOTS, Shape};
 use crate::peer::{prefix, to_hex};
-use crate::procfs;
+use crate::procfs::{self, Task};
 use crate::scene::{Actor, NAME, Scene, shown};
 use crate::verdict::{Outcome, Stop};
 use crate::watch::{Event, Place};
@@ -175,6 +175,9 @@ pub(super) fn sleeps_on(
             let code = if both { "wrong-lock" } else { "waits-for-the-wrong-permit" };
             (code, scene.who_waits(actor, place))
         }
+        Event::Silent if procfs::tasks(scene.pid(actor)).iter().any(Task::naps) => {
+            ("polls", format!("{role} waits with a timeout"))
+        }
         Event::Silent => {
             ("sleeps-elsewhere", format!("{role} waits for something else than a semaphore"))
         }
@@ -197,7 +200,10 @@ pub(super) fn sleeps_through_a_signal(scene: &mut Scene, actor: Actor, offset: u
     let sleeps = || procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
     let before = sleeps();
     scene.signal(actor, Signal::SIGUSR1);
-    scene.until(|scene| sleeps() > before || scene.processes[actor.0].exit().is_some());
+    // Who holds the signal off while it waits sleeps on without having woken.
+    if !procfs::hold_off(pid, Signal::SIGUSR1) {
+        scene.until(|scene| sleeps() > before || scene.processes[actor.0].exit().is_some());
+    }
     let name = scene.place_name(Place::Segment { offset, private: false });
     let expected = format!("{} sleeps on {name}, gets SIGUSR1, and sleeps on", scene.role(actor));
     let (code, seen) = match scene.event(actor) {

@@ -2,12 +2,15 @@
 //! and workers that run free.
 
 use std::fs::File;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::peer::shop::{self, ARRIVED, COUNTER, GO, MUTEX};
 use crate::process::Start;
+use crate::procfs;
 use crate::scene::{Actor, NAME, Scene, count, shown};
 use crate::verdict::{Outcome, Stop};
 use crate::watch::{Event, Place};
@@ -16,14 +19,22 @@ use crate::watch::{Event, Place};
 pub(super) const MANY: u64 = 100_000;
 
 /// How often the kernel is asked to let the one who was woken go first. It does so every time on a
-/// calm machine, and nearly every time beside others who want the processor.
-const ROUNDS: usize = 4;
+/// calm machine, and often beside others who want the processor.
+const ROUNDS: RangeInclusive<usize> = 4..=16;
+/// A program that is kept waiting for its processor longer than this in one round is beside others.
+const CALM: Duration = Duration::from_millis(2);
 
 /// Plays a scene in which one worker gives way to another, several times, each on a fresh shop.
 pub(super) fn rounds(scene: &mut Scene, play: fn(&mut Scene) -> Outcome) -> Outcome {
-    for _ in 0..ROUNDS {
+    let mut calm = 0;
+    for _round in 0..*ROUNDS.end() {
         play(scene)?;
+        let starved = scene.processes.iter().map(|process| procfs::starved(process.pid())).max();
         scene.renew();
+        calm += usize::from(starved.is_none_or(|starved| starved < CALM));
+        if calm >= *ROUNDS.start() {
+            break;
+        }
     }
     Ok(())
 }
