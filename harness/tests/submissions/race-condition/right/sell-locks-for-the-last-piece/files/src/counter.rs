@@ -1,0 +1,96 @@
+//! Operations on the shop.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use labkit::LabError;
+
+use crate::gate::Gate;
+use crate::layout::Shop;
+
+/// Racy.
+pub fn add_racy(shop: &Shop, gate: &dyn Gate) -> Result<(), LabError> {
+    let seen = shop.counter.load(Relaxed);
+    gate.between()?;
+    shop.counter.store(seen + 1, Relaxed);
+    Ok(())
+}
+
+/// Racy.
+pub fn write_racy(shop: &Shop, value: u64, gate: &dyn Gate) -> Result<(), LabError> {
+    shop.left.store(value, Relaxed);
+    gate.between()?;
+    shop.right.store(value, Relaxed);
+    Ok(())
+}
+
+/// Racy.
+pub fn read_racy(shop: &Shop, gate: &dyn Gate) -> Result<(u64, u64), LabError> {
+    let left = shop.left.load(Relaxed);
+    gate.between()?;
+    Ok((left, shop.right.load(Relaxed)))
+}
+
+/// Locked.
+pub fn add_mutex(shop: &Shop, gate: &dyn Gate) -> Result<(), LabError> {
+    let _held = shop.mutex.hold()?;
+    add_racy(shop, gate)
+}
+
+/// Locked.
+pub fn write_mutex(shop: &Shop, value: u64, gate: &dyn Gate) -> Result<(), LabError> {
+    let _held = shop.mutex.hold()?;
+    write_racy(shop, value, gate)
+}
+
+/// Locked.
+pub fn read_mutex(shop: &Shop, gate: &dyn Gate) -> Result<(u64, u64), LabError> {
+    let _held = shop.mutex.hold()?;
+    read_racy(shop, gate)
+}
+
+/// One step.
+pub fn add_atomic(shop: &Shop) {
+    shop.counter.fetch_add(1, Relaxed);
+}
+
+/// Many pieces: one exchange after the other. The last one: from look to act under the lock, where
+/// the act is an exchange all the same, since the others do not take it.
+pub fn sell(shop: &Shop, gate: &dyn Gate) -> Result<bool, LabError> {
+    fn attempt(shop: &Shop, seen: u64, gate: &dyn Gate) -> Result<bool, LabError> {
+        gate.between()?;
+        let act = shop.stock.compare_exchange(seen, seen - 1, Relaxed, Relaxed);
+        Ok(act.map(|_| shop.sold.fetch_add(1, Relaxed)).is_ok())
+    }
+    loop {
+        match shop.stock.load(Relaxed) {
+            0 => return Ok(false),
+            1 => {
+                let _held = shop.mutex.hold()?;
+                let now = shop.stock.load(Relaxed);
+                if now == 0 {
+                    return Ok(false);
+                }
+                if attempt(shop, now, gate)? {
+                    return Ok(true);
+                }
+            }
+            seen => {
+                if attempt(shop, seen, gate)? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+}
+
+/// One's own word.
+pub fn add_shard(shop: &Shop, shard: usize) -> Result<(), LabError> {
+    let count = &shop.shards.get(shard).ok_or(LabError::OutOfRange)?.count;
+    count.store(count.load(Relaxed) + 1, Relaxed);
+    Ok(())
+}
+
+/// The sum of all shards.
+pub fn total(shop: &Shop) -> u64 {
+    shop.shards.iter().map(|shard| shard.count.load(Acquire)).sum()
+}
