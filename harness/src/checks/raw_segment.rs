@@ -173,6 +173,12 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     check(
         "life",
+        "replaced",
+        "wherever a producer is killed, another goes on and the strings stay",
+        schedules::replaced,
+    ),
+    check(
+        "life",
         "destroy",
         "`destroy` removes the name, and says when there is none",
         life::destroys,

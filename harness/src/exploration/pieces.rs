@@ -218,6 +218,11 @@ fn require(holds: bool, code: &'static str, seen: impl FnOnce() -> String) -> Ju
     if holds { Ok(()) } else { Err((code, seen())) }
 }
 
+fn listed(messages: &[Vec<u8>]) -> String {
+    let all: Vec<String> = messages.iter().map(|bytes| format!("`{}`", shown(bytes))).collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+}
+
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).escape_debug().to_string()
 }

@@ -172,18 +172,17 @@ pub(super) fn refuses_wrong_entries(scene: &mut Scene) -> Outcome {
 
 pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
     const STRING: &[u8] = b"first\n";
-    const CASES: [(u64, Spoil); 4] = [
+    const EXACTLY: u64 = table::HEAP + STRING.len() as u64;
+    const CASES: [(u64, Spoil); 5] = [
         (LEN, ("the state is 2 (CLOSED)", |peer| peer.put32(prefix::STATE, prefix::CLOSED))),
+        (EXACTLY, ("a string ends with the object's last byte", |_| Ok(()))),
         (
-            LEN,
+            EXACTLY,
             ("total_len is below the object's length, and a string lies between", |peer| {
-                peer.put64(prefix::TOTAL_LEN, 640)
+                peer.put64(prefix::TOTAL_LEN, table::HEAP)
             }),
         ),
-        (
-            table::HEAP + STRING.len() as u64,
-            ("a string ends with the object's last byte", |_| Ok(())),
-        ),
+        (table::HEAP, ("the object is 640 bytes long and has room for nothing", |_| Ok(()))),
         (
             LEN,
             ("reserved bytes are not zero", |peer| {
@@ -194,20 +193,21 @@ pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
     ];
     reads_an_ordinary_table(scene)?;
     for (len, (what, spoil)) in CASES {
+        let strings: &[&[u8]] = if len < EXACTLY { &[] } else { &[STRING] };
         with_peer(scene, |peer, name| {
-            table::create(peer, name, len, &[STRING])?;
+            table::create(peer, name, len, strings)?;
             spoil(peer)
         })?;
         let ended = scene.run(&["consumer", NAME])?;
         if ended.exit != Exit::Code(0) {
             let when = format!("when {what}, `consumer`");
-            return Err(wrong_exit(&ended, "prints the string", "refuses-what-is-legal", &when));
+            return Err(wrong_exit(&ended, "prints the strings", "refuses-what-is-legal", &when));
         }
-        if ended.output != STRING {
-            let seen = shown(&String::from_utf8_lossy(&ended.output));
+        if ended.output != strings.concat() {
+            let told = |bytes: &[u8]| shown(&String::from_utf8_lossy(bytes));
             return Err(fail("prints-other-bytes")
-                .expected(format!("when {what}, the consumer prints `first\\n`"))
-                .seen(format!("it prints `{seen}`"))
+                .expected(format!("when {what}, the consumer prints `{}`", told(&strings.concat())))
+                .seen(format!("it prints `{}`", told(&ended.output)))
                 .into());
         }
         scene.renew();

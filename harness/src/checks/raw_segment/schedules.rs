@@ -17,3 +17,7 @@ pub(super) fn hand_over(scene: &mut Scene) -> Outcome {
 pub(super) fn one_string(scene: &mut Scene) -> Outcome {
     every(scene, LAB, &["one-string"])
 }
+
+pub(super) fn replaced(scene: &mut Scene) -> Outcome {
+    every(scene, LAB, &["replaced"])
+}

@@ -1,6 +1,6 @@
 //! The pieces of the lab raw-segment: the hand-over, and one string that goes across.
 
-use super::{Judged, Layout, Left, NAME, Piece, Tried, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, listed, require, shown};
 use crate::peer::{prefix, table};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -49,6 +49,17 @@ pub(super) const PIECES: &[Piece] = &[
         layout: LAYOUT,
         wrong_on_purpose: false,
     },
+    Piece {
+        lab: "raw-segment",
+        id: "replaced",
+        title: "a producer that is killed before each of its steps, and one that takes over",
+        segment: Some(|peer, name| table::create(peer, name, 1024, &[b"old\n"])),
+        programs: &[(&["producer", NAME], "a\nbc\n")],
+        tried: Tried::Deaths(0),
+        judge: is_replaced,
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
 ];
 
 const LAYOUT: &Layout = &Layout { structures: &[("Layout", 0)], named: &[("strings", 640, 384)] };
@@ -66,4 +77,33 @@ fn ready_is_last(left: &Left<'_>) -> Judged {
             "killed there, it leaves READY with magic {magic:#x}, version {version}, total_len {total} and {len} bytes"
         )
     })
+}
+
+/// Wherever the producer dies: another puts its string behind those that were published, which stay.
+fn is_replaced(left: &Left<'_>) -> Judged {
+    let mut wanted = strings(left.bytes());
+    wanted.push(b"new\n".to_vec());
+    let code = left.take_over(&["producer", &left.request.name], b"new\n");
+    require(code == Some(0), "cannot-take-over", || match code {
+        Some(code) => format!("the producer that takes over ends with {code}"),
+        None => "the producer that takes over does not end".to_owned(),
+    })?;
+    let seen = strings(&left.bytes_now());
+    require(seen == wanted, "overwrites-a-string", || {
+        format!("{} should be in the table, and {} is", listed(&wanted), listed(&seen))
+    })
+}
+
+/// The strings that are published; nothing for one that is not wholly inside.
+fn strings(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let half = |at: u64| {
+        let bytes = bytes.get(at as usize..at as usize + 4);
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+    };
+    let read = |index: u32| {
+        let entry = table::ENTRIES + 8 * u64::from(index);
+        let (off, len) = (half(entry) as usize, half(entry + 4) as usize);
+        bytes.get(off..off.saturating_add(len)).unwrap_or(&[]).to_vec()
+    };
+    (0..half(table::COUNT).min(table::CAPACITY)).map(read).collect()
 }

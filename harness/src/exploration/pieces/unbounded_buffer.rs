@@ -1,6 +1,6 @@
 //! The pieces of the lab unbounded-buffer: publication, growth, the end, and a death anywhere.
 
-use super::{Judged, Layout, Left, NAME, Piece, Tried, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, listed, require, shown};
 use crate::peer::{Asked, Peer, log};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -109,7 +109,7 @@ fn is_replaced(left: &Left<'_>) -> Judged {
     let published = messages(left.bytes()).len().saturating_sub(1);
     let rest: String = TWO.split_inclusive('\n').skip(published).collect();
     let code = left.take_over(&["producer", &left.request.name, "--keep-open"], rest.as_bytes());
-    require(code == Some(0), "gives-up-after-a-death", || match code {
+    require(code == Some(0), "cannot-take-over", || match code {
         Some(code) => format!("the producer that takes over ends with {code}"),
         None => "the producer that takes over does not end".to_owned(),
     })?;
@@ -138,11 +138,6 @@ fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
 fn stream(before: &[&str]) -> Vec<Vec<u8>> {
     let lines = before.iter().copied().chain(TWO.split_inclusive('\n'));
     lines.map(|line| line.as_bytes().to_vec()).collect()
-}
-
-fn listed(messages: &[Vec<u8>]) -> String {
-    let all: Vec<String> = messages.iter().map(|bytes| format!("`{}`", shown(bytes))).collect();
-    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
 }
 
 fn arrives(left: &Left<'_>, wanted: &[u8]) -> Judged {
