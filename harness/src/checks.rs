@@ -5,6 +5,7 @@ use crate::peer::{log, ring, shop, table};
 
 mod bounded_buffer;
 mod common;
+mod naps;
 mod race_condition;
 mod raw_segment;
 mod schedules;

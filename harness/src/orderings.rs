@@ -137,6 +137,8 @@ impl Orderings {
             for (pointer, stores, strength) in accesses(line) {
                 let address = addresses.get(pointer).copied().unwrap_or(Address::BASE);
                 let strength = if stores && released { strength.fenced() } else { strength };
+                // What is stored from here on the fence does not release any more.
+                released &= !stores;
                 if let Some(offset) = address.offset {
                     self.accesses.push(Access { offset, stores, strength });
                 }

@@ -27,6 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("create", "start-values", "empty starts at the capacity, full at 0, mutex at 1", create::start_values),
     check("create", "shared-semaphores", "the semaphores are for use between processes", create::shared),
     check("create", "robust-untouched", "without --robust the bytes of robust stay zero", create::rest_is_zero),
+    check("create", "create-killed", "wherever a creator is killed, what says READY is complete", schedules::create_killed),
     check("create", "exclusive", "a name that exists is refused and nothing changes", create::exclusive),
     check("create", "attaching", "who opens a buffer changes nothing", create::attaching),
     check("create", "refusals", "a create that is refused or fails leaves no name", create::refusals),

@@ -21,7 +21,18 @@ pub(super) fn says_it(scene: &mut Scene) -> Outcome {
     must_exit(&ended, 0, "close-fails", "`close`")?;
     closed(scene, "`close`")?;
     token_is_there(scene, 2, "`close`")?;
-    rests(scene, &Rest::closed(shape, 0, 2), "after `close` of a buffer with two messages")
+    rests(scene, &Rest::closed(shape, 0, 2), "after `close` of a buffer with two messages")?;
+    // Once more, for those who sleep past a token that got lost.
+    let ended = scene.run(&["close", NAME])?;
+    must_exit(&ended, 0, "close-fails", "a second `close`")?;
+    let full = scene.peer()?.sem_value(FULL)?;
+    if full == 4 {
+        return Ok(());
+    }
+    Err(fail("close-without-a-token")
+        .expected("every `close` posts `full` once: 2 messages and 2 tokens make 4")
+        .seen(format!("`full` is {full} after a second `close`"))
+        .into())
 }
 
 fn closed(scene: &Scene, who: &str) -> Outcome {

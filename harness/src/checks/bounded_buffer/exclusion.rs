@@ -98,7 +98,19 @@ pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
             .into());
     }
     super::stage::settle(scene, consumer, "has taken its message")?;
-    rests(scene, &Rest::open(shape, 2, 2), "after both have popped")
+    rests(scene, &Rest::open(shape, 2, 2), "after both have popped")?;
+    scene.renew();
+    end_is_seen_inside(scene, shape)
+}
+
+/// Who gets the end token looks at the indices too, and only inside.
+fn end_is_seen_inside(scene: &mut Scene, shape: Shape) -> Outcome {
+    ring(scene, shape)?;
+    let consumer = consumer(scene)?;
+    ring::close(scene.peer()?)?;
+    scene.peer()?.sem_wait(MUTEX)?;
+    scene.send(consumer, b"\n");
+    sleeps_on(scene, consumer, MUTEX, WHY, "ignores-the-lock")
 }
 
 /// Our process takes a permit, and then the lock.

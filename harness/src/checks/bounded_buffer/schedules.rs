@@ -1,10 +1,14 @@
-//! Exclusion, blocking, the end, and a death anywhere, under every schedule.
+//! The creator, exclusion, blocking, the end, and a death anywhere, under every schedule.
 
 use crate::checks::schedules::every;
 use crate::scene::Scene;
 use crate::verdict::Outcome;
 
 const LAB: &str = "bounded-buffer";
+
+pub(super) fn create_killed(scene: &mut Scene) -> Outcome {
+    every(scene, LAB, &["create-killed"])
+}
 
 pub(super) fn exclusion(scene: &mut Scene) -> Outcome {
     every(scene, LAB, &["two-producers", "two-consumers", "one-slot-for-two"])
@@ -15,5 +19,5 @@ pub(super) fn end(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn deaths(scene: &mut Scene) -> Outcome {
-    every(scene, LAB, &["producer-killed", "consumer-killed"])
+    every(scene, LAB, &["create-robust-killed", "producer-killed", "consumer-killed"])
 }

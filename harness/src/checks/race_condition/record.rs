@@ -59,7 +59,15 @@ pub(super) fn torn_by_the_writer(scene: &mut Scene) -> Outcome {
         writer.answers(scene, &format!("wrote {new}"))?;
         holds(&object, (new, new), "when the writer is done")?;
     }
-    gate_was_called(scene, 2)?;
+    // Another writer passes while this one is at the gate.
+    writer.to_the_gate(scene, "4")?;
+    for word in [LEFT, RIGHT] {
+        scene.peer()?.put64(word, 5)?;
+    }
+    go(scene)?;
+    writer.answers(scene, "wrote 4")?;
+    holds(&object, (5, 4), "when a writer of 5 has passed a writer of 4 at the gate")?;
+    gate_was_called(scene, 3)?;
     lock_is_untouched(scene, "write-racy")
 }
 

@@ -3,7 +3,7 @@
 use super::{LEN, peer_table, with_peer};
 use crate::checks::common::wrong_exit;
 use crate::diagnosis::fail;
-use crate::peer::table;
+use crate::peer::{prefix, table};
 use crate::process::Exit;
 use crate::scene::{Ended, NAME, Scene};
 use crate::verdict::Outcome;
@@ -125,6 +125,8 @@ pub(super) fn ends_with_the_object(scene: &mut Scene) -> Outcome {
         "no-end-of-room",
         "a string one byte longer than the room",
     )?;
+    // The object's length is what the kernel says, not the field.
+    with_peer(scene, |peer, _| peer.put64(prefix::TOTAL_LEN, table::HEAP))?;
     fits(scene, b"012345678\n", "a string that ends with the object")?;
     scene.renew();
     // A number somebody else wrote. Who calls such a table a wrong format is right as well, and who

@@ -175,7 +175,10 @@ pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
     const EXACTLY: u64 = table::HEAP + STRING.len() as u64;
     const CASES: [(u64, Spoil); 5] = [
         (LEN, ("the state is 2 (CLOSED)", |peer| peer.put32(prefix::STATE, prefix::CLOSED))),
-        (EXACTLY, ("a string ends with the object's last byte", |_| Ok(()))),
+        (
+            EXACTLY,
+            ("the strings end with the object's last byte, the last of them empty", |_| Ok(())),
+        ),
         (
             EXACTLY,
             ("total_len is below the object's length, and a string lies between", |peer| {
@@ -193,7 +196,7 @@ pub(super) fn accepts_what_is_legal(scene: &mut Scene) -> Outcome {
     ];
     reads_an_ordinary_table(scene)?;
     for (len, (what, spoil)) in CASES {
-        let strings: &[&[u8]] = if len < EXACTLY { &[] } else { &[STRING] };
+        let strings: &[&[u8]] = if len < EXACTLY { &[] } else { &[STRING, b""] };
         with_peer(scene, |peer, name| {
             table::create(peer, name, len, strings)?;
             spoil(peer)

@@ -78,8 +78,9 @@ pub(super) fn bad_length(scene: &mut Scene) -> Outcome {
 }
 
 pub(super) fn bad_tail(scene: &mut Scene) -> Outcome {
-    // The object ends before slot 60, in its length word, and 2³² slots early.
-    for (len, tail) in [(FIRST_LEN, 61), (FIRST_LEN + 4, 61), (FIRST_LEN, (1 << 32) + 60)] {
+    // The object ends before slot 60, in its length word, in its bytes, and 2³² slots early.
+    let cases = [(0, 61), (4, 61), (16, 61), (0, (1 << 32) + 60)];
+    for (len, tail) in cases.map(|(more, tail)| (FIRST_LEN + more, tail)) {
         let object = empty(scene)?;
         let peer = scene.peer()?;
         peer.resize(len)?;

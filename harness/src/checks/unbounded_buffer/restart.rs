@@ -10,16 +10,19 @@ use crate::scene::Scene;
 use crate::verdict::Outcome;
 
 pub(super) fn attach(scene: &mut Scene) -> Outcome {
-    const LEN: u64 = 64 << 10;
-    let object = filled(scene, &messages(0..90), LEN)?;
-    scene.peer()?.put64(HEAD, 2)?;
-    let before = object.bytes();
-    for arguments in [PRODUCER, CONSUMER] {
-        let actor = scene.attach(arguments)?;
-        let who = format!("a {} that attaches", arguments[0]);
-        as_long_as(&object, LEN, &who)?;
-        same_bytes(&object, &before, &who)?;
-        scene.kill(actor);
+    // With room to spare, and with none.
+    for (count, len) in [(90, 64 << 10), (60, log::FIRST_LEN)] {
+        let object = filled(scene, &messages(0..count), len)?;
+        scene.peer()?.put64(HEAD, 2)?;
+        let before = object.bytes();
+        for arguments in [PRODUCER, CONSUMER] {
+            let actor = scene.attach(arguments)?;
+            let who = format!("a {} that attaches", arguments[0]);
+            as_long_as(&object, len, &who)?;
+            same_bytes(&object, &before, &who)?;
+            scene.kill(actor);
+        }
+        scene.renew();
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::checks::naps::{Nap, TooLong, look};
 use crate::checks::unbounded_buffer::stage::{
     CONSUMER, as_long_as, empty, filled, message, messages, rests, take, taken,
 };
@@ -69,9 +70,27 @@ pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
             .seen("your consumer uses far more: it hardly rests between two looks")
             .into());
     }
+    looks_again(scene, consumer)?;
     // It was a wait all the time, and not an end.
     log::push(scene.peer()?, &message(0))?;
     taken(scene, consumer, 0, &message(0))
+}
+
+/// Requires that no sleep is long, also after a while: some make each as long as all before it.
+fn looks_again(scene: &Scene, consumer: Actor) -> Outcome {
+    const WHILE: Duration = Duration::from_millis(1200);
+    let start = Instant::now();
+    let mut nap = Nap::default();
+    while start.elapsed() < WHILE {
+        let (asleep, sleeps) = look(scene, consumer);
+        nap.watch(asleep, sleeps).map_err(|TooLong| {
+            fail("comes-late").expected("a message comes out within 250 ms").seen(
+                "at a buffer that stays empty your consumer sleeps more than 500 ms at a time",
+            )
+        })?;
+        sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// What a process did with a window of time.

@@ -2,9 +2,31 @@
 
 use super::{Judged, Layout, Left, NAME, Piece, Tried, require, shown};
 use crate::peer::ring::{self, Shape};
-use crate::peer::{Asked, Peer};
+use crate::peer::{Asked, Peer, prefix};
 
 pub(super) const PIECES: &[Piece] = &[
+    Piece {
+        lab: "bounded-buffer",
+        id: "create-killed",
+        title: "a creator that is killed before each of its steps",
+        segment: None,
+        programs: &[(&["create", NAME, "3"], "")],
+        tried: Tried::Deaths(0),
+        judge: |left| ready_is_last(left, false),
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
+    Piece {
+        lab: "bounded-buffer",
+        id: "create-robust-killed",
+        title: "a creator of a robust buffer that is killed before each of its steps",
+        segment: None,
+        programs: &[(&["create", NAME, "3", "--robust"], "")],
+        tried: Tried::Deaths(0),
+        judge: |left| ready_is_last(left, true),
+        layout: LAYOUT,
+        wrong_on_purpose: false,
+    },
     Piece {
         lab: "bounded-buffer",
         id: "two-producers",
@@ -146,6 +168,28 @@ fn two_messages(peer: &mut Peer, name: &str) -> Asked {
     ring::create(peer, name, Shape::plain(2))?;
     ring::push(peer, b"a\n")?;
     ring::push(peer, b"b\n")
+}
+
+/// Wherever the creator dies: what says READY is complete.
+fn ready_is_last(left: &Left<'_>, robust: bool) -> Judged {
+    /// Where glibc keeps the kind of a mutex, which is 0 for one of an ordinary process.
+    const KIND: u64 = 16;
+    if left.half(prefix::STATE) != prefix::READY {
+        return Ok(());
+    }
+    let words = [("capacity", ring::CAPACITY, 3), ("slot_size", ring::SLOT_SIZE, 64)];
+    let semaphores =
+        [("empty", ring::EMPTY, 3), ("full", ring::FULL, 0), ("mutex", ring::MUTEX, 1)];
+    for (name, at, wanted) in words.into_iter().chain(semaphores) {
+        let seen = left.half(at);
+        require(seen == wanted, "ready-too-early", || {
+            format!("killed there, it leaves READY, and `{name}` is {seen}, not {wanted}")
+        })?;
+    }
+    let made = left.half(ring::ROBUST + KIND) != 0;
+    require(made == robust && left.half(ring::LOCK) == u32::from(robust), "ready-too-early", || {
+        "killed there, it leaves READY, and `robust` is not initialised".to_owned()
+    })
 }
 
 /// Both messages stand in a slot of their own.
