@@ -261,6 +261,7 @@ pub(super) fn never_ready(scene: &mut Scene) -> Outcome {
 /// What counts when the patience is over is what there is then, not what there was at first.
 fn gives_up_on_a_late_object(scene: &mut Scene) -> Outcome {
     const PATIENCE: Duration = Duration::from_millis(1000);
+    const STAGE: &str = "the object comes later and stays 0 bytes long";
     let environment = [("LAB_PATIENCE_MS", PATIENCE.as_millis().to_string())];
     let start = Instant::now();
     let actor = scene
@@ -269,14 +270,9 @@ fn gives_up_on_a_late_object(scene: &mut Scene) -> Outcome {
     let before = behind_its_back(scene, actor, |peer, name| peer.make(name, 0, 0o600))?;
     // On a busy machine the patience may be over before the object is there.
     let in_time = start.elapsed() < PATIENCE / 2;
-    let exit =
-        gives_up_within(scene, actor, "the object comes later and stays 0 bytes long", start)?;
+    let exit = gives_up_within(scene, actor, 14, STAGE, start)?;
     unchanged(scene, Some(&before))?;
-    if in_time {
-        ends_with(scene, actor, exit, 14, "the object comes later and stays 0 bytes long")
-    } else {
-        Ok(())
-    }
+    if in_time { ends_with(scene, actor, exit, 14, STAGE) } else { Ok(()) }
 }
 
 /// Starts both programs with little patience and requires both to end with this code.
@@ -290,7 +286,7 @@ fn gives_up(scene: &mut Scene, code: i32, stage: &str) -> Outcome {
     }
     let start = Instant::now();
     for actor in actors {
-        let exit = gives_up_within(scene, actor, stage, start);
+        let exit = gives_up_within(scene, actor, code, stage, start);
         unchanged(scene, before.as_deref())?;
         ends_with(scene, actor, exit?, code, stage)?;
     }
@@ -298,7 +294,13 @@ fn gives_up(scene: &mut Scene, code: i32, stage: &str) -> Outcome {
 }
 
 /// Waits for a program whose patience is over to end.
-fn gives_up_within(scene: &Scene, actor: Actor, stage: &str, start: Instant) -> Outcome<Exit> {
+fn gives_up_within(
+    scene: &Scene,
+    actor: Actor,
+    code: i32,
+    stage: &str,
+    start: Instant,
+) -> Outcome<Exit> {
     let pid = scene.pid(actor);
     loop {
         if let Some(exit) = scene.processes[actor.0].exit() {
@@ -306,7 +308,7 @@ fn gives_up_within(scene: &Scene, actor: Actor, stage: &str, start: Instant) -> 
         }
         if start.elapsed().saturating_sub(procfs::starved(pid)) > GIVES_UP {
             return Err(fail("waits-too-long")
-                .expected(format!("{} ends when its patience is over", scene.role(actor)))
+                .expected(exits_with(scene, actor, code))
                 .seen(format!("{stage}, and it waits several times as long"))
                 .into());
         }
@@ -314,12 +316,16 @@ fn gives_up_within(scene: &Scene, actor: Actor, stage: &str, start: Instant) -> 
     }
 }
 
+fn exits_with(scene: &Scene, actor: Actor, code: i32) -> String {
+    format!("{} exits with {code} when its patience is over", scene.role(actor))
+}
+
 /// Requires this exit code of a program that has given up.
 fn ends_with(scene: &mut Scene, actor: Actor, exit: Exit, code: i32, stage: &str) -> Outcome {
     match exit {
         Exit::Code(seen) if seen == code => Ok(()),
         Exit::Code(seen) if seen != 101 => Err(fail("gives-up-wrongly")
-            .expected(format!("{} exits with {code} when its patience is over", scene.role(actor)))
+            .expected(exits_with(scene, actor, code))
             .seen(format!("{stage}, and it {}", exit.told()))
             .into()),
         _ => Err(scene.explain(actor, "gives up", Event::Ended(exit))),
