@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, MUTEX, ROBUST, SLOTS, Shape};
 use crate::peer::{prefix, to_hex};
-use crate::procfs::{self, Task};
+use crate::procfs::{self, Doing};
 use crate::scene::{Actor, NAME, Scene, shown};
 use crate::verdict::{Outcome, Stop};
 use crate::watch::{Event, Place};
@@ -175,7 +175,7 @@ pub(super) fn sleeps_on(
             let code = if both { "wrong-lock" } else { "waits-for-the-wrong-permit" };
             (code, scene.who_waits(actor, place))
         }
-        Event::Silent if procfs::tasks(scene.pid(actor)).iter().any(Task::naps) => {
+        Event::Silent if waits_with_a_timeout(scene, actor) => {
             ("polls", format!("{role} waits with a timeout"))
         }
         Event::Silent => {
@@ -192,6 +192,11 @@ pub(super) fn sleeps_on(
         event => return Err(scene.explain(actor, &format!("sleeps on {name}"), event)),
     };
     Err(fail(code).expected(expected).seen(seen).into())
+}
+
+fn waits_with_a_timeout(scene: &Scene, actor: Actor) -> bool {
+    let tasks = procfs::tasks(scene.pid(actor));
+    tasks.iter().any(|task| matches!(task.doing, Doing::Futex { timed: true, .. }))
 }
 
 /// Requires that a sleeper goes back to sleep on the same word after a signal.

@@ -69,8 +69,8 @@ fn opens_no_more(scene: &Scene, actor: Actor, before: usize) -> Outcome {
         return Ok(());
     }
     Err(fail("leaks-handles")
-        .expected(format!("{} waits with about {before} descriptors open", scene.role(actor)))
-        .seen(format!("it has {now} open after some more looks"))
+        .expected(format!("{} closes what it has opened for a look", scene.role(actor)))
+        .seen("it has more descriptors open with each look")
         .into())
 }
 

@@ -70,7 +70,6 @@ pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
             .seen("your consumer uses far more: it hardly rests between two looks")
             .into());
     }
-    looks_again(scene, consumer)?;
     // It was a wait all the time, and not an end.
     log::push(scene.peer()?, &message(0))?;
     taken(scene, consumer, 0, &message(0))
@@ -146,7 +145,10 @@ pub(super) fn notices_soon(scene: &mut Scene) -> Outcome {
         }
         rests(scene, consumer)?;
     }
-    Ok(())
+    scene.send(consumer, b"\n");
+    looks_again(scene, consumer)?;
+    log::push(scene.peer()?, &message(ROUNDS))?;
+    taken(scene, consumer, ROUNDS, &message(ROUNDS))
 }
 
 /// Waits a moment for the consumer to be in the middle of a nap, if it takes naps at all.
