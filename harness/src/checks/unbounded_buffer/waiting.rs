@@ -77,7 +77,7 @@ pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
 
 /// Requires that no sleep is long, also after a while: some make each as long as all before it.
 fn looks_again(scene: &Scene, consumer: Actor) -> Outcome {
-    const WHILE: Duration = Duration::from_millis(1200);
+    const WHILE: Duration = Duration::from_secs(2);
     let start = Instant::now();
     let mut nap = Nap::default();
     while start.elapsed() < WHILE {
