@@ -35,6 +35,8 @@ pub enum Doing {
         /// The descriptor's number.
         descriptor: u64,
     },
+    /// It writes, as a rule waiting for room: what it writes to are our pipes.
+    Writing,
     /// It is blocked in another system call, by number.
     Other(i64),
     /// It has ended, or it could not be looked at.
@@ -55,7 +57,7 @@ pub struct Task {
 impl Task {
     /// Whether it sleeps, and will wake by itself as far as anybody can see.
     pub fn naps(&self) -> bool {
-        self.asleep && !self.doing.lasts_for_ever()
+        self.asleep && !self.doing.lasts_for_ever() && self.doing != Doing::Writing
     }
 }
 
@@ -221,6 +223,7 @@ fn parse_syscall(line: &str) -> Doing {
             },
             Ok(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) => Doing::Napping,
             Ok(libc::SYS_read) => Doing::Reading { descriptor: hex(1) },
+            Ok(libc::SYS_write | libc::SYS_writev) => Doing::Writing,
             Ok(other) => Doing::Other(other),
             Err(_) => Doing::Gone,
         },

@@ -36,10 +36,11 @@ impl Nap {
 }
 
 /// Whether every thread sleeps because it wants to, and how often all of them have gone to sleep so
-/// far. Who is kept waiting by a slow disk does not sleep in this sense, nor who waits for input.
+/// far. Who is kept waiting by a slow disk does not sleep in this sense, nor who waits for our pipes.
 pub(super) fn look(scene: &Scene, actor: Actor) -> (bool, u64) {
     let tasks = procfs::tasks(scene.pid(actor));
-    let asleep = |task: &Task| task.asleep && task.doing != Doing::Reading { descriptor: 0 };
+    let ours = |doing| matches!(doing, Doing::Reading { descriptor: 0 } | Doing::Writing);
+    let asleep = |task: &Task| task.asleep && !ours(task.doing);
     let all = !tasks.is_empty() && tasks.iter().all(asleep);
     (all, tasks.iter().map(|task| task.sleeps).sum())
 }
