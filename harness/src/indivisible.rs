@@ -98,10 +98,7 @@ impl Body {
         let mut labels = BTreeSet::new();
         for line in text.lines().skip(1).map(str::trim) {
             // In whatever order the blocks stand, a loop has a jump back.
-            if let Some((label, _)) = line.split_once(':').filter(|(label, _)| !label.contains(' '))
-            {
-                labels.insert(label);
-            }
+            labels.extend(label(line));
             body.loops |= jumps_to(line).any(|label| labels.contains(label));
             if let Some((value, address)) = parse_address(line, &addresses) {
                 addresses.insert(value, address);
@@ -151,12 +148,17 @@ impl Reached {
     }
 }
 
+/// The name of the block that begins on this line: `bb1:   ; preds = %start`.
+pub(crate) fn label(line: &str) -> Option<&str> {
+    line.split_once(':').map(|(label, _)| label).filter(|label| !label.contains(' '))
+}
+
 /// The blocks a line may jump to: `br i1 %ok, label %done, label %again`.
-fn jumps_to(line: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn jumps_to(line: &str) -> impl Iterator<Item = &str> {
     line.split("label %").skip(1).filter_map(|rest| rest.split([',', ' ', ']']).next())
 }
 
-fn is_call(line: &str) -> bool {
+pub(crate) fn is_call(line: &str) -> bool {
     let operation = line.split_once(" = ").map_or(line, |(_, operation)| operation);
     let operation = operation.trim_start_matches("musttail ").trim_start_matches("tail ");
     operation.starts_with("call ") || operation.starts_with("invoke ")
@@ -164,7 +166,7 @@ fn is_call(line: &str) -> bool {
 
 /// The name right before a bracket: of the function a line defines or calls. Nothing where the
 /// function comes from a pointer.
-fn callee(line: &str) -> Option<String> {
+pub(crate) fn callee(line: &str) -> Option<String> {
     line.match_indices('@').find_map(|(at, _)| {
         let rest = &line[at + 1..];
         let (name, behind) = match rest.strip_prefix('"') {

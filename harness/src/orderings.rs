@@ -7,9 +7,12 @@
 //! orders it as well. All else is left undecided, and a student is accused only where every counted
 //! access is too weak and nothing in sight could make up for it.
 
-use std::collections::HashMap;
+mod flow;
 
-use crate::indivisible::Functions;
+use std::collections::{BTreeSet, HashMap};
+
+use crate::indivisible::{Functions, callee};
+use crate::orderings::flow::{Fencing, Flow};
 
 /// How strong an access is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +23,6 @@ pub enum Strength {
     Relaxed,
     /// Acquire for a load, release for a store, or stronger.
     Ordered,
-}
-
-impl Strength {
-    /// The strength of an atomic access together with a fence on its right side.
-    fn fenced(self) -> Strength {
-        if self == Strength::Plain { Strength::Plain } else { Strength::Ordered }
-    }
 }
 
 /// One access at a constant offset.
@@ -41,10 +37,14 @@ struct Access {
 #[derive(Clone, Debug, Default)]
 pub struct Orderings {
     accesses: Vec<Access>,
-    /// Whether there is something that may order loads, and stores, of any field: a fence, or an
+    /// Whether there is something that may order loads, and stores, of any field: assembly, or an
     /// ordered access whose address is not a constant distance away or is handed to the function
     /// as it is.
     anywhere: [bool; 2],
+    /// The functions with a fence.
+    fenced: Vec<Flow>,
+    /// The functions that write what may be a message, and order nothing.
+    writers: BTreeSet<String>,
     /// With what operations each function changes its words.
     pub functions: Functions,
 }
@@ -60,8 +60,8 @@ pub enum Finding {
     Ordered,
     /// Every access that could be placed is too weak: the strongest of them.
     TooWeak(Strength),
-    /// Nothing could be placed, or something else may do the ordering: a fence in another function,
-    /// or an ordered access that could not be placed.
+    /// Nothing could be placed, or something else may do the ordering: a fence that some way leads
+    /// through, or an ordered access that could not be placed.
     Undecided,
 }
 
@@ -96,38 +96,34 @@ impl Orderings {
     }
 
     fn find(&self, offset: u64, stores: bool) -> Finding {
-        let strengths = || {
-            let here = self.accesses.iter().filter(|a| a.offset == offset && a.stores == stores);
-            here.map(|access| access.strength)
-        };
-        match strengths().max() {
+        let here = self.accesses.iter().filter(|a| a.offset == offset && a.stores == stores);
+        match here.map(|access| access.strength).max() {
             Some(Strength::Ordered) => Finding::Ordered,
-            // A plain access may well be one of another structure that has a field at this offset.
-            Some(Strength::Relaxed) if !self.anywhere[if stores { STORES } else { LOADS }] => {
-                Finding::TooWeak(Strength::Relaxed)
+            Some(Strength::Relaxed) => {
+                let flows = self.fenced.iter();
+                let by_fences =
+                    flows.map(|flow| flow.fences_at(offset, stores, &self.writers)).max();
+                match by_fences {
+                    Some(Fencing::There) => Finding::Ordered,
+                    Some(Fencing::Elsewhere) => Finding::Undecided,
+                    _ if self.anywhere[if stores { STORES } else { LOADS }] => Finding::Undecided,
+                    _ => Finding::TooWeak(Strength::Relaxed),
+                }
             }
+            // A plain access may well be one of another structure that has a field at this offset.
             _ => Finding::Undecided,
         }
     }
 
     fn read_function(&mut self, body: &str) {
+        let flow = Flow::parse(body);
+        if flow.has_fence() {
+            self.fenced.push(flow);
+        } else if flow.only_writes() {
+            self.writers.extend(body.lines().next().and_then(callee));
+        }
         let mut addresses: HashMap<&str, Address> = HashMap::new();
-        let first = self.accesses.len();
-        let mut released = false;
         for line in body.lines().map(str::trim) {
-            if let Some(fence) = line.strip_prefix("fence ") {
-                // An acquiring fence does nothing for a store, and a releasing one for a load.
-                let (acquires, releases) =
-                    (!fence.starts_with("release"), !fence.starts_with("acquire"));
-                if acquires {
-                    let before = &mut self.accesses[first..];
-                    let loads = before.iter_mut().filter(|access| !access.stores);
-                    loads.for_each(|access| access.strength = access.strength.fenced());
-                }
-                released |= releases;
-                self.anywhere[LOADS] |= acquires;
-                self.anywhere[STORES] |= releases;
-            }
             if line.contains(" asm ") {
                 self.anywhere = [true; 2];
             }
@@ -136,9 +132,6 @@ impl Orderings {
             }
             for (pointer, stores, strength) in accesses(line) {
                 let address = addresses.get(pointer).copied().unwrap_or(Address::BASE);
-                let strength = if stores && released { strength.fenced() } else { strength };
-                // What is stored from here on the fence does not release any more.
-                released &= !stores;
                 if let Some(offset) = address.offset {
                     self.accesses.push(Access { offset, stores, strength });
                 }
@@ -185,6 +178,13 @@ pub(crate) fn parse_address<'a>(
         _ => None,
     };
     Some((value, Address { offset }))
+}
+
+/// Whether a fence orders the loads before it, and the stores behind it: an acquiring one does
+/// nothing for a store, and a releasing one nothing for a load.
+fn fence(line: &str) -> Option<(bool, bool)> {
+    let fence = line.strip_prefix("fence ")?;
+    Some((!fence.starts_with("release"), !fence.starts_with("acquire")))
 }
 
 /// The accesses of one instruction: pointer, whether it stores, how strong.
@@ -241,19 +241,55 @@ mod tests {
     const WEAK: Finding = Finding::TooWeak(Strength::Relaxed);
 
     #[test]
-    fn a_fence_before_the_store_orders_it_and_one_behind_leaves_it_undecided() {
+    fn a_fence_before_the_store_orders_it_and_one_behind_does_not() {
         let before = module("monotonic").replace("  store", "  fence release\n  store");
         assert_eq!(Orderings::parse(&before).release_at(64), Finding::Ordered);
         let acquire = module("monotonic").replace("  store", "  fence acquire\n  store");
         assert_eq!(Orderings::parse(&acquire).release_at(64), WEAK);
         let behind = module("monotonic").replace("  ret void", "  fence release\n  ret void");
-        assert_eq!(Orderings::parse(&behind).release_at(64), Finding::Undecided);
+        assert_eq!(Orderings::parse(&behind).release_at(64), WEAK);
+        let around = behind.replace("  ret void", "  br label %start");
+        assert_eq!(Orderings::parse(&around).release_at(64), Finding::Ordered);
         let elsewhere = module("monotonic") + "\ndefine void @f() {\n  fence seq_cst\n}\n";
         assert_eq!(Orderings::parse(&elsewhere).release_at(64), Finding::Undecided);
     }
 
     #[test]
-    fn a_fence_behind_the_load_orders_it_and_one_before_leaves_it_undecided() {
+    fn a_fence_before_the_message_is_written_orders_nothing() {
+        let slot = "  %slot = getelementptr inbounds i8, ptr %base, i64 %at\n";
+        let byte = "  store atomic i8 %byte, ptr %slot monotonic, align 1\n";
+        let early = |writes: &str| {
+            let steps = format!("{slot}  fence release\n{writes}  store atomic i64");
+            module("monotonic").replace("  store atomic i64", &steps)
+        };
+        assert_eq!(Orderings::parse(&early(byte)).release_at(64), WEAK);
+        let copy = "  call void @llvm.memcpy.p0.p0.i64(ptr align 1 %slot, ptr %from, i64 %n)\n";
+        assert_eq!(Orderings::parse(&early(copy)).release_at(64), WEAK);
+        let count = "  %head = getelementptr inbounds i8, ptr %base, i64 128\n  \
+                     store atomic i64 %n, ptr %head monotonic, align 8\n";
+        assert_eq!(Orderings::parse(&early(count)).release_at(64), Finding::Ordered);
+        let call = early("  call void @write(ptr %base)\n");
+        assert_eq!(Orderings::parse(&call).release_at(64), Finding::Ordered);
+        let write =
+            format!("\ndefine void @write(ptr %base) {{\nstart:\n{slot}{byte}  ret void\n}}\n");
+        assert_eq!(Orderings::parse(&(call + &write)).release_at(64), WEAK);
+    }
+
+    #[test]
+    fn a_fence_at_another_field_orders_that_one() {
+        let ready = "\ndefine void @ready(ptr %base) {\nstart:\n  \
+                     %state = getelementptr inbounds i8, ptr %base, i64 12\n  fence release\n  \
+                     store atomic i32 1, ptr %state monotonic, align 4\n  ret void\n}\n";
+        let both = Orderings::parse(&(module("monotonic") + ready));
+        assert_eq!(both.release_at(64), WEAK);
+        assert_eq!(both.release_at(12), Finding::Ordered);
+        let handed_over = ready.replace("i64 12", "i64 0");
+        let both = Orderings::parse(&(module("monotonic") + &handed_over));
+        assert_eq!(both.release_at(64), Finding::Undecided);
+    }
+
+    #[test]
+    fn a_fence_behind_the_load_orders_it_and_one_before_does_not() {
         let load = "load atomic i64, ptr %tail monotonic, align 8";
         let store = "store atomic i64 %next, ptr %tail monotonic, align 8, !noalias !4";
         let loading = module("monotonic").replace(store, &format!("%now = {load}"));
@@ -261,7 +297,9 @@ mod tests {
         let behind = loading.replace("  ret void", "  fence acquire\n  ret void");
         assert_eq!(Orderings::parse(&behind).acquire_at(64), Finding::Ordered);
         let before = loading.replace("  %now", "  fence acquire\n  %now");
-        assert_eq!(Orderings::parse(&before).acquire_at(64), Finding::Undecided);
+        assert_eq!(Orderings::parse(&before).acquire_at(64), WEAK);
+        let around = before.replace("  ret void", "  br i1 %seen, label %start, label %end");
+        assert_eq!(Orderings::parse(&around).acquire_at(64), Finding::Ordered);
         let release = loading.replace("  ret void", "  fence release\n  ret void");
         assert_eq!(Orderings::parse(&release).acquire_at(64), WEAK);
     }
