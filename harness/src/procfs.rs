@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::libc;
@@ -28,8 +28,6 @@ pub enum Doing {
         /// Whether it wakes others, and does not wait itself.
         wakes: bool,
     },
-    /// It sleeps for a while (`nanosleep` and its kin).
-    Napping,
     /// It waits for bytes on this descriptor.
     Reading {
         /// The descriptor's number.
@@ -37,7 +35,7 @@ pub enum Doing {
     },
     /// It writes, as a rule waiting for room: what it writes to are our pipes.
     Writing,
-    /// It is blocked in another system call, by number.
+    /// It is blocked in another system call, by number: as a rule it naps.
     Other(i64),
     /// It has ended, or it could not be looked at.
     Gone,
@@ -85,11 +83,8 @@ pub struct Mapping {
 
 /// Looks at every thread of the process once.
 pub fn tasks(pid: Pid) -> Vec<Task> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    threads
-        .flatten()
-        .map(|thread| {
-            let path = thread.path();
+    threads(pid)
+        .map(|path| {
             let syscall = text(path.join("syscall")).unwrap_or_default();
             let status = text(path.join("status")).unwrap_or_default();
             // Who has been woken but waits for its processor to take note still shows the call it
@@ -100,6 +95,11 @@ pub fn tasks(pid: Pid) -> Vec<Task> {
             Task { doing, asleep: is('S'), sleeps: voluntary_switches(&status) }
         })
         .collect()
+}
+
+/// How often all these threads together have gone to sleep of their own accord.
+pub fn sleeps(tasks: &[Task]) -> u64 {
+    tasks.iter().map(|task| task.sleeps).sum()
 }
 
 /// Everything the process maps, in the order of its addresses; empty once it has ended.
@@ -116,17 +116,14 @@ pub fn descriptors(pid: Pid) -> usize {
 /// Processor time of all threads so far. Exact where the kernel keeps `schedstat`, else in steps
 /// of the clock tick (10 ms).
 pub fn cpu_time(pid: Pid) -> Duration {
-    let mut total = Duration::ZERO;
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return total };
-    for thread in threads.flatten() {
-        let path = thread.path();
+    let used = |path: PathBuf| {
         let exact = text(path.join("schedstat"))
             .ok()
             .and_then(|text| text.split_whitespace().next()?.parse().ok())
             .map(Duration::from_nanos);
-        total += exact.unwrap_or_else(|| ticks(&text(path.join("stat")).unwrap_or_default()));
-    }
-    total
+        exact.unwrap_or_else(|| ticks(&text(path.join("stat")).unwrap_or_default()))
+    };
+    threads(pid).map(used).sum()
 }
 
 /// How long the process's main thread has been ready to run but had no processor: the machine's
@@ -175,11 +172,9 @@ pub fn ended(pid: Pid) -> bool {
 /// Whether every thread of the process is stopped, as by SIGSTOP or by a debugger: then it has
 /// stored what it has stored. The threads stop one after another, the first one not last.
 pub fn stopped(pid: Pid) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     // A thread that has ended stores nothing either.
-    let states: Vec<String> = threads
-        .flatten()
-        .filter_map(|thread| text(thread.path().join("stat")).ok())
+    let states: Vec<String> = threads(pid)
+        .filter_map(|path| text(path.join("stat")).ok())
         .filter_map(|stat| after_name(&stat).next().map(str::to_owned))
         .filter(|state| !matches!(state.as_str(), "Z" | "X"))
         .collect();
@@ -188,13 +183,15 @@ pub fn stopped(pid: Pid) -> bool {
 
 /// Whether every thread of the process holds this signal off for now.
 pub fn hold_off(pid: Pid, signal: Signal) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
-    threads.flatten().all(|thread| {
-        let status = text(thread.path().join("status")).unwrap_or_default();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        mask.is_some_and(|mask| mask & 1 << (signal as i32 - 1) != 0)
-    })
+    let mut threads = threads(pid).peekable();
+    // One that has ended holds nothing off.
+    threads.peek().is_some()
+        && threads.all(|path| {
+            let status = text(path.join("status")).unwrap_or_default();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & 1 << (signal as i32 - 1) != 0)
+        })
 }
 
 /// When the process was started, in ticks since boot: with the pid it names a process for good.
@@ -221,7 +218,6 @@ fn parse_syscall(line: &str) -> Doing {
                 private: hex(2) & libc::FUTEX_PRIVATE_FLAG as u64 != 0,
                 wakes: hex(2) & 0x7f == libc::FUTEX_WAKE as u64,
             },
-            Ok(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) => Doing::Napping,
             Ok(libc::SYS_read) => Doing::Reading { descriptor: hex(1) },
             Ok(libc::SYS_write | libc::SYS_writev) => Doing::Writing,
             Ok(other) => Doing::Other(other),
@@ -257,6 +253,12 @@ fn ticks(stat: &str) -> Duration {
     // User and system time are fields 14 and 15 of the line, the 12th and 13th after the name.
     let ticks: u64 = after_name(stat).skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// The folder of every thread of the process; none once it has ended.
+fn threads(pid: Pid) -> impl Iterator<Item = PathBuf> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().map(|thread| thread.path())
 }
 
 /// What a file of `/proc` says. Read into room enough for nearly all of them: the kernel writes its

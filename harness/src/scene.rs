@@ -273,7 +273,7 @@ impl<'a> Scene<'a> {
 
     /// Lets the program be for so long; returns the processor time it used and how often it woke.
     pub fn idle(&self, actor: Actor, window: Duration) -> (Duration, u64) {
-        let wakes = |pid| procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
+        let wakes = |pid| procfs::sleeps(&procfs::tasks(pid));
         let pid = self.pid(actor);
         let before = (procfs::cpu_time(pid), wakes(pid));
         sleep(window);

@@ -81,7 +81,7 @@ impl Scene<'_> {
         let pid = self.pid(actor);
         let start = Instant::now();
         let (cpu, starved) = (procfs::cpu_time(pid), procfs::starved(pid));
-        let sleeps_at_start = sleeps(&procfs::tasks(pid));
+        let sleeps_at_start = procfs::sleeps(&procfs::tasks(pid));
         let spin_limit = if wanted == Wanted::Block { SPIN_BLOCKING } else { SPIN_WORKING };
         let mut last_look = None;
         let mut naps = 0;
@@ -103,7 +103,7 @@ impl Scene<'_> {
             if wanted == Wanted::Block {
                 let tasks = procfs::tasks(pid);
                 naps += u32::from(tasks.iter().any(Task::naps));
-                if naps > 20 && sleeps(&tasks) > sleeps_at_start + 5 {
+                if naps > 20 && procfs::sleeps(&tasks) > sleeps_at_start + 5 {
                     return self.happened(actor, wanted).unwrap_or(Event::Polls);
                 }
             }
@@ -221,7 +221,7 @@ impl Scene<'_> {
             process.output();
             if process.exit().is_none() {
                 let tasks = procfs::tasks(process.pid());
-                look.sleeps += sleeps(&tasks);
+                look.sleeps += procfs::sleeps(&tasks);
                 let no_more_input = process.input_has_ended();
                 look.doing.extend(tasks.iter().map(|task| match task.doing {
                     // It is about to be told the end. A program that another thread of ours starts
@@ -275,10 +275,6 @@ fn still(look: &Look, last: Option<&Look>, place: impl FnOnce() -> Option<Place>
         return None;
     }
     Some(place().map_or(Event::WantsInput, Event::Asleep))
-}
-
-fn sleeps(tasks: &[procfs::Task]) -> u64 {
-    tasks.iter().map(|task| task.sleeps).sum()
 }
 
 /// `your producer exits with 13 (wrong format), and says: …`.

@@ -42,5 +42,5 @@ pub(super) fn look(scene: &Scene, actor: Actor) -> (bool, u64) {
     let ours = |doing| matches!(doing, Doing::Reading { descriptor: 0 } | Doing::Writing);
     let asleep = |task: &Task| task.asleep && !ours(task.doing);
     let all = !tasks.is_empty() && tasks.iter().all(asleep);
-    (all, tasks.iter().map(|task| task.sleeps).sum())
+    (all, procfs::sleeps(&tasks))
 }

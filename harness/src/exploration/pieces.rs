@@ -167,14 +167,12 @@ impl Left<'_> {
 
     /// The little-endian word of eight bytes at `offset`; 0 where the segment has none.
     fn word(&self, offset: u64) -> u64 {
-        let bytes = self.bytes().get(offset as usize..offset as usize + 8);
-        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+        word(self.bytes(), offset)
     }
 
     /// The little-endian word of four bytes at `offset`; 0 where the segment has none.
     fn half(&self, offset: u64) -> u32 {
-        let bytes = self.bytes().get(offset as usize..offset as usize + 4);
-        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+        half(self.bytes(), offset)
     }
 
     /// What the segment holds by now, after somebody has taken over.
@@ -183,9 +181,23 @@ impl Left<'_> {
         std::fs::read(path).unwrap_or_default()
     }
 
-    /// Runs the program once more, freely, on what is left: the one that takes over from a process
-    /// that was killed. Returns its exit code; none when it does not end.
-    fn take_over(&self, words: &[&str], input: &[u8]) -> Option<i32> {
+    /// A producer that goes on where the one that was killed has stopped ends with 0.
+    fn a_producer_takes_over(&self, options: &[&str], input: &[u8]) -> Judged {
+        let words = [&["producer", &self.request.name], options].concat();
+        match self.run_once_more(&words, input) {
+            Some(0) => Ok(()),
+            Some(code) => {
+                Err(("cannot-take-over", format!("the producer that takes over ends with {code}")))
+            }
+            None => {
+                Err(("cannot-take-over", "the producer that takes over does not end".to_owned()))
+            }
+        }
+    }
+
+    /// Runs the program once more, freely, on what is left. Returns its exit code; none when it does
+    /// not end.
+    fn run_once_more(&self, words: &[&str], input: &[u8]) -> Option<i32> {
         let mut command = Command::new(&self.request.program);
         command
             .args(words)
@@ -212,6 +224,18 @@ impl Left<'_> {
             }
         }
     }
+}
+
+/// The little-endian word of eight bytes at `offset`; 0 where there is none.
+fn word(bytes: &[u8], offset: u64) -> u64 {
+    let bytes = bytes.get(offset as usize..offset as usize + 8);
+    bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// The little-endian word of four bytes at `offset`; 0 where there is none.
+fn half(bytes: &[u8], offset: u64) -> u32 {
+    let bytes = bytes.get(offset as usize..offset as usize + 4);
+    bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 fn require(holds: bool, code: &'static str, seen: impl FnOnce() -> String) -> Judged {

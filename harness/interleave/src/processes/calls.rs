@@ -36,6 +36,9 @@ impl Running {
         ];
         let number = registers.orig_rax as i64;
         let in_arena = |address: u64| (ARENA..ARENA + ARENA_LEN).contains(&address);
+        if let Some(nanoseconds) = self.nap(number, &arguments, stage) {
+            return self.ask(Request::Yield { nanoseconds }, &registers, stage);
+        }
         match number {
             libc::SYS_mmap => {
                 let shared = matches!(
@@ -60,31 +63,6 @@ impl Running {
             libc::SYS_mremap if !in_arena(arguments[0]) => self.pass_on().map(Some),
             libc::SYS_madvise | libc::SYS_msync | libc::SYS_mlock => self.pass_on().map(Some),
             libc::SYS_futex => self.ask_futex(&registers, stage),
-            libc::SYS_sched_yield => self.ask(Request::Yield { nanoseconds: 0 }, &registers, stage),
-            libc::SYS_nanosleep => {
-                let nanoseconds = self.timespec(arguments[0]);
-                self.ask(Request::Yield { nanoseconds }, &registers, stage)
-            }
-            libc::SYS_clock_nanosleep => {
-                let mut nanoseconds = self.timespec(arguments[2]);
-                if arguments[1] as i32 & libc::TIMER_ABSTIME != 0 {
-                    nanoseconds = nanoseconds.saturating_sub(now(arguments[0], stage));
-                }
-                self.ask(Request::Yield { nanoseconds }, &registers, stage)
-            }
-            // Asked about no descriptor at all, these are naps.
-            libc::SYS_poll if arguments[1] == 0 && arguments[2] as i32 >= 0 => {
-                let nanoseconds = arguments[2] * 1_000_000;
-                self.ask(Request::Yield { nanoseconds }, &registers, stage)
-            }
-            libc::SYS_ppoll if arguments[1] == 0 && arguments[2] != 0 => {
-                let nanoseconds = self.timespec(arguments[2]);
-                self.ask(Request::Yield { nanoseconds }, &registers, stage)
-            }
-            libc::SYS_pselect6 if arguments[0] == 0 && arguments[4] != 0 => {
-                let nanoseconds = self.timespec(arguments[4]);
-                self.ask(Request::Yield { nanoseconds }, &registers, stage)
-            }
             libc::SYS_clock_gettime => {
                 stage.clock += LOOK_AT_CLOCK;
                 self.write_time(arguments[1], now(arguments[0], stage), 1)?;
@@ -205,6 +183,31 @@ impl Running {
             }
             _ if always_stops(number) => Err(Unsupported::Call(call_name(number))),
             _ => self.try_call(number).map(Some),
+        }
+    }
+
+    /// For how many nanoseconds the call sleeps, if it does nothing else.
+    fn nap(&self, number: i64, arguments: &[u64; 6], stage: &Stage) -> Option<u64> {
+        match number {
+            libc::SYS_sched_yield => Some(0),
+            libc::SYS_nanosleep => Some(self.timespec(arguments[0])),
+            libc::SYS_clock_nanosleep => {
+                let nanoseconds = self.timespec(arguments[2]);
+                let absolute = arguments[1] as i32 & libc::TIMER_ABSTIME != 0;
+                let passed = if absolute { now(arguments[0], stage) } else { 0 };
+                Some(nanoseconds.saturating_sub(passed))
+            }
+            // Asked about no descriptor at all, these are naps.
+            libc::SYS_poll if arguments[1] == 0 && arguments[2] as i32 >= 0 => {
+                Some(arguments[2] * 1_000_000)
+            }
+            libc::SYS_ppoll if arguments[1] == 0 && arguments[2] != 0 => {
+                Some(self.timespec(arguments[2]))
+            }
+            libc::SYS_pselect6 if arguments[0] == 0 && arguments[4] != 0 => {
+                Some(self.timespec(arguments[4]))
+            }
+            _ => None,
         }
     }
 

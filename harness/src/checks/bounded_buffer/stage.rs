@@ -202,7 +202,7 @@ fn waits_with_a_timeout(scene: &Scene, actor: Actor) -> bool {
 /// Requires that a sleeper goes back to sleep on the same word after a signal.
 pub(super) fn sleeps_through_a_signal(scene: &mut Scene, actor: Actor, offset: u64) -> Outcome {
     let pid = scene.pid(actor);
-    let sleeps = || procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
+    let sleeps = || procfs::sleeps(&procfs::tasks(pid));
     let before = sleeps();
     scene.signal(actor, Signal::SIGUSR1);
     // Who holds the signal off while it waits sleeps on without having woken.

@@ -228,7 +228,7 @@ fn stop_at_its_post(
     if !gives_way(pid, &[watched]) {
         scene.remark("who runs first cannot be decided here, so only gross mistakes were seen");
     }
-    let sleeps = || procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
+    let sleeps = || procfs::sleeps(&procfs::tasks(pid));
     let before = sleeps();
     let waiting = std::thread::spawn(move || witness.sem_wait_and_stop(at, pid));
     let queued = |task: &procfs::Task| {

@@ -1,6 +1,6 @@
 //! The pieces of the lab raw-segment: the hand-over, and one string that goes across.
 
-use super::{Judged, Layout, Left, NAME, Piece, Tried, listed, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, half, listed, require, shown};
 use crate::peer::{prefix, table};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -83,11 +83,7 @@ fn ready_is_last(left: &Left<'_>) -> Judged {
 fn is_replaced(left: &Left<'_>) -> Judged {
     let mut wanted = strings(left.bytes());
     wanted.push(b"new\n".to_vec());
-    let code = left.take_over(&["producer", &left.request.name], b"new\n");
-    require(code == Some(0), "cannot-take-over", || match code {
-        Some(code) => format!("the producer that takes over ends with {code}"),
-        None => "the producer that takes over does not end".to_owned(),
-    })?;
+    left.a_producer_takes_over(&[], b"new\n")?;
     let seen = strings(&left.bytes_now());
     require(seen == wanted, "overwrites-a-string", || {
         format!("{} should be in the table, and {} is", listed(&wanted), listed(&seen))
@@ -96,14 +92,10 @@ fn is_replaced(left: &Left<'_>) -> Judged {
 
 /// The strings that are published; nothing for one that is not wholly inside.
 fn strings(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let half = |at: u64| {
-        let bytes = bytes.get(at as usize..at as usize + 4);
-        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
-    };
     let read = |index: u32| {
         let entry = table::ENTRIES + 8 * u64::from(index);
-        let (off, len) = (half(entry) as usize, half(entry + 4) as usize);
+        let (off, len) = (half(bytes, entry) as usize, half(bytes, entry + 4) as usize);
         bytes.get(off..off.saturating_add(len)).unwrap_or(&[]).to_vec()
     };
-    (0..half(table::COUNT).min(table::CAPACITY)).map(read).collect()
+    (0..half(bytes, table::COUNT).min(table::CAPACITY)).map(read).collect()
 }

@@ -1,6 +1,6 @@
 //! The pieces of the lab unbounded-buffer: publication, growth, the end, and a death anywhere.
 
-use super::{Judged, Layout, Left, NAME, Piece, Tried, listed, require, shown};
+use super::{Judged, Layout, Left, NAME, Piece, Tried, listed, require, shown, word};
 use crate::peer::{Asked, Peer, log};
 
 pub(super) const PIECES: &[Piece] = &[
@@ -108,11 +108,7 @@ fn published_is_whole(left: &Left<'_>, before: &[&str]) -> Judged {
 fn is_replaced(left: &Left<'_>) -> Judged {
     let published = messages(left.bytes()).len().saturating_sub(1);
     let rest: String = TWO.split_inclusive('\n').skip(published).collect();
-    let code = left.take_over(&["producer", &left.request.name, "--keep-open"], rest.as_bytes());
-    require(code == Some(0), "cannot-take-over", || match code {
-        Some(code) => format!("the producer that takes over ends with {code}"),
-        None => "the producer that takes over does not end".to_owned(),
-    })?;
+    left.a_producer_takes_over(&["--keep-open"], rest.as_bytes())?;
     let (wanted, seen) = (stream(&["old\n"]), messages(&left.bytes_now()));
     require(seen == wanted, "loses-messages", || {
         format!("{} should be in the log, and {} is", listed(&wanted), listed(&seen))
@@ -121,17 +117,13 @@ fn is_replaced(left: &Left<'_>) -> Judged {
 
 /// The messages that are published and not consumed; at most four.
 fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let word = |at: u64| {
-        let bytes = bytes.get(at as usize..at as usize + 8);
-        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
-    };
     let read = |index: u64| {
         let at = log::slot(index);
-        let end = at + 8 + word(at).min(log::PAYLOAD as u64);
+        let end = at + 8 + word(bytes, at).min(log::PAYLOAD as u64);
         bytes.get(at as usize + 8..end as usize).unwrap_or(&[]).to_vec()
     };
-    let head = word(log::HEAD);
-    (head..word(log::TAIL).min(head + 4)).map(read).collect()
+    let head = word(bytes, log::HEAD);
+    (head..word(bytes, log::TAIL).min(head + 4)).map(read).collect()
 }
 
 /// What was there before, and the two messages.
