@@ -113,8 +113,9 @@ fn reader_after_writer(scene: &mut Scene) -> Outcome {
     must_wait(scene, reader, event)?;
     takes_over(scene, reader, writer);
     go(scene)?;
-    let line = reader.finishes(scene)?;
+    // First who was let through: whoever waits for it cannot say what keeps it inside.
     writer.answers(scene, "wrote 7")?;
+    let line = reader.finishes(scene)?;
     is_whole(&line, 7, "a reader that waited for the writer")?;
     holds(&object, (7, 7), "when the writer is done")?;
     gate_was_called(scene, 1)?;
@@ -136,8 +137,8 @@ fn writer_after_reader(scene: &mut Scene) -> Outcome {
     nothing_written(&object, (0, 0))?;
     takes_over(scene, writer, reader);
     go(scene)?;
-    writer.answers(scene, "wrote 7")?;
     let line = reader.finishes(scene)?;
+    writer.answers(scene, "wrote 7")?;
     is_whole(&line, 0, "a reader for which the writer waited")?;
     holds(&object, (7, 7), "when the writer is done")?;
     gate_was_called(scene, 1)?;
