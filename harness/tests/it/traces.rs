@@ -49,7 +49,7 @@ fn a_model_a_seed_or_a_death_may_be_chosen() {
     }
     // Who dies between taking a piece and counting it takes it along.
     let pieces = json(&[&sell[..], &["--deaths", "B"]].concat());
-    assert_eq!(pieces[0]["told"], "of 1 piece(s), 0 are sold and 0 are left");
+    assert_eq!(pieces[0]["told"], "of 1 piece(s), 0 are in `sold` and 0 in `stock`");
 }
 
 #[test]

@@ -118,9 +118,15 @@ fn counter_is(left: &Left<'_>, wanted: u64, code: &'static str) -> Judged {
 fn sold(left: &Left<'_>, wanted: u64) -> Judged {
     left.all_end_well()?;
     let (stock, sold) = (left.word(shop::STOCK) as i64, left.word(shop::SOLD));
-    let code = if sold < wanted { "refuses-with-stock" } else { "oversells" };
+    // What has left the stock without being counted was counted, and the count written over.
+    let gone = stock >= 0 && (stock as u64).saturating_add(sold) < wanted;
+    let code = match sold {
+        _ if gone => "update-lost",
+        sold if sold < wanted => "refuses-with-stock",
+        _ => "oversells",
+    };
     require(stock == 0 && sold == wanted, code, || {
-        format!("of {wanted} piece(s), {sold} are sold and {stock} are left")
+        format!("of {wanted} piece(s), {sold} are in `sold` and {stock} in `stock`")
     })
 }
 
