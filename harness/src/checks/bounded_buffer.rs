@@ -63,6 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
 
     check("exclusion", "producer-waits", "a producer waits for the lock and changes nothing before", exclusion::producer_waits),
     check("exclusion", "consumer-waits", "a consumer waits for the lock and changes nothing before", exclusion::consumer_waits),
+    check("exclusion", "under-way", "who has a permit and is not inside has moved nothing", exclusion::under_way),
     check("exclusion", "every-way-out", "the lock is given back on every way out", exclusion::every_way_out),
     check("exclusion", "producer-unlocks", "with V of the lock a producer has stored slot and tail", witness::producer_unlocks),
     check("exclusion", "consumer-unlocks", "with V of the lock a consumer has read the slot and stored head", witness::consumer_unlocks),

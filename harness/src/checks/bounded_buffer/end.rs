@@ -4,11 +4,11 @@ use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
 use crate::peer::prefix;
 use crate::peer::ring::{self, FULL, Shape};
-use crate::scene::{NAME, Scene};
+use crate::scene::{NAME, Scene, shown};
 use crate::verdict::Outcome;
 
 use super::stage::{
-    Rest, consume, consumer, ends, message, produce, rests, ring, settle, sleeps_on,
+    Rest, consume, consumer, ends, message, printed, produce, rests, ring, settle, sleeps_on,
 };
 
 pub(super) fn says_it(scene: &mut Scene) -> Outcome {
@@ -104,7 +104,7 @@ pub(super) fn delivers(scene: &mut Scene) -> Outcome {
                     .seen(format!("your consumer prints `end` after {number} of them"))
                     .into());
             }
-            line if line == super::stage::printed(&message(number)) => {
+            line if line == printed(&message(number)) => {
                 settle(scene, consumer, "has taken its message")?;
             }
             line => {
@@ -117,7 +117,34 @@ pub(super) fn delivers(scene: &mut Scene) -> Outcome {
     }
     scene.send(consumer, b"\n");
     ends(scene, consumer, "when the closed buffer is empty", "sleeps-past-the-end")?;
-    token_goes_on(scene, shape, 3, "after the end")
+    token_goes_on(scene, shape, 3, "after the end")?;
+    scene.renew();
+    delivers_with_the_last_permit(scene)
+}
+
+/// Two of ours have the other permits in hand: none is left in `full`, and both messages are there.
+fn delivers_with_the_last_permit(scene: &mut Scene) -> Outcome {
+    ring(scene, Shape::plain(4))?;
+    for number in 0..2 {
+        ring::push(scene.peer()?, &message(number))?;
+    }
+    ring::close(scene.peer()?)?;
+    for _consumer in 0..2 {
+        scene.peer()?.sem_wait(FULL)?;
+    }
+    let consumer = consumer(scene)?;
+    scene.send(consumer, b"\n");
+    match scene.line(consumer, "takes a message that was there at the close")? {
+        line if line == printed(&message(0)) => settle(scene, consumer, "has taken its message"),
+        line => Err(fail("goes-by-the-permits")
+            .expected(format!(
+                "`{}`: two consumers of ours have a permit each and are not inside yet, and the 2 \
+                 messages in the closed buffer are there still",
+                printed(&message(0))
+            ))
+            .seen(format!("your consumer prints `{}`", shown(&line)))
+            .into()),
+    }
 }
 
 /// After somebody has been told the end: the token is in `full` again, and not in `empty`.

@@ -3,13 +3,13 @@
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, SLOTS, Shape, TAIL};
 use crate::process::Exit;
-use crate::scene::{Actor, Scene};
+use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
 use crate::watch::Event;
 
 use super::stage::{
-    Rest, consumer, message, moving, produced, producer, rests, ring, sleeps_on,
-    sleeps_through_a_signal, slot_holds, untouched,
+    Rest, consumer, message, moving, printed, produce, produced, producer, rests, ring, settle,
+    sleeps_on, sleeps_through_a_signal, slot_holds, untouched,
 };
 
 const WHY: &str = "our process holds the lock";
@@ -88,7 +88,7 @@ pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
         event => return Err(scene.explain(consumer, "goes on when the lock is free", event)),
     };
     let head = scene.object()?.u64(HEAD);
-    if line == super::stage::printed(&message(0)) || head != 2 {
+    if line == printed(&message(0)) || head != 2 {
         return Err(fail("looks-before-the-lock")
             .expected(
                 "our consumer was inside and took message 0, so yours, inside after it, takes \
@@ -97,7 +97,7 @@ pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
             .seen(format!("your consumer prints `{line}`, and `head` is {head}"))
             .into());
     }
-    super::stage::settle(scene, consumer, "has taken its message")?;
+    settle(scene, consumer, "has taken its message")?;
     rests(scene, &Rest::open(shape, 2, 2), "after both have popped")?;
     scene.renew();
     end_is_seen_inside(scene, shape)
@@ -111,6 +111,44 @@ fn end_is_seen_inside(scene: &mut Scene, shape: Shape) -> Outcome {
     scene.peer()?.sem_wait(MUTEX)?;
     scene.send(consumer, b"\n");
     sleeps_on(scene, consumer, MUTEX, WHY, "ignores-the-lock")
+}
+
+/// Two of ours have taken a permit each and are not inside yet: the semaphores say one less than the
+/// indices, and the indices are right.
+pub(super) fn under_way(scene: &mut Scene) -> Outcome {
+    let shape = Shape::plain(5);
+    ring(scene, shape)?;
+    for number in 0..2 {
+        ring::push(scene.peer()?, &message(number))?;
+    }
+    for semaphore in [EMPTY, FULL] {
+        scene.peer()?.sem_wait(semaphore)?;
+    }
+    let why = "a producer and a consumer of ours have a permit each and are not inside yet, so";
+    let producer = producer(scene)?;
+    produce(scene, producer, 1, &message(2))?;
+    let tail = scene.object()?.u64(TAIL);
+    if tail != 3 || slot_holds(scene, shape, 2, &message(2)).is_err() {
+        return Err(fail("goes-by-the-permits")
+            .expected(format!("{why} yours puts its message into slot 2, and `tail` becomes 3"))
+            .seen(format!("`tail` is {tail}, and our first message is {}", kept(scene, shape)?))
+            .into());
+    }
+    let consumer = consumer(scene)?;
+    scene.send(consumer, b"\n");
+    let line = scene.line(consumer, "takes a message while another consumer is under way")?;
+    let head = scene.object()?.u64(HEAD);
+    if line != printed(&message(0)) {
+        return Err(fail("goes-by-the-permits")
+            .expected(format!("{why} yours takes the oldest message, `{}`", printed(&message(0))))
+            .seen(format!("it prints `{}`, and `head` is {head}", shown(&line)))
+            .into());
+    }
+    settle(scene, consumer, "has taken its message")?;
+    for semaphore in [EMPTY, FULL] {
+        scene.peer()?.sem_post(semaphore)?;
+    }
+    rests(scene, &Rest::open(shape, 1, 3), "after a push and a pop of yours beside them")
 }
 
 /// Our process takes a permit, and then the lock.

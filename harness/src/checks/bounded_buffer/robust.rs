@@ -10,8 +10,8 @@ use crate::verdict::Outcome;
 use crate::watch::Event;
 
 use super::stage::{
-    Rest, consume, consumer, ends, join, message, printed, produce, producer, rests, ring,
-    sleeps_on,
+    Rest, consume, consumed, consumer, ends, join, message, printed, produce, produced, producer,
+    rests, ring, sleeps_on,
 };
 
 /// In a `pthread_mutex_t`, the 32-bit word that says of what kind it is.
@@ -290,33 +290,62 @@ pub(super) fn wakes_the_waiting(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
-/// Permits that nothing stands behind, as a repair may leave them.
+/// Permits that nothing stands behind, as a repair may leave them; then the same while a permit of the
+/// other side is in our hand, so that the semaphores alone do not show how full the buffer is.
 pub(super) fn surplus(scene: &mut Scene) -> Outcome {
+    drops_a_permit_of_empty(scene, false)?;
+    scene.renew();
+    drops_a_permit_of_full(scene, false)?;
+    scene.renew();
+    drops_a_permit_of_empty(scene, true)?;
+    scene.renew();
+    drops_a_permit_of_full(scene, true)
+}
+
+fn drops_a_permit_of_empty(scene: &mut Scene, under_way: bool) -> Outcome {
     ring(scene, shape(2))?;
     for number in 0..2 {
         ring::push(scene.peer()?, &message(number))?;
     }
     scene.peer()?.sem_post(EMPTY)?;
     let producer = producer(scene)?;
+    let (why, instead) = if under_way {
+        scene.peer()?.sem_wait(FULL)?;
+        ("the buffer is full, although a consumer has one of its permits", "goes-by-the-permits")
+    } else {
+        ("the buffer is full, although `empty` had a permit too many", "believes-a-permit-too-many")
+    };
     scene.send(producer, &message(2));
-    let why = "the buffer is full, although `empty` had a permit too many";
-    sleeps_on(scene, producer, EMPTY, why, "believes-a-permit-too-many")?;
+    sleeps_on(scene, producer, EMPTY, why, instead)?;
+    if under_way {
+        scene.peer()?.sem_post(FULL)?;
+    }
     let when = "after a permit of `empty` too many was dropped";
     rests(scene, &Rest::open(shape(2), 0, 2), when)?;
     ring::pop(scene.peer()?)?;
-    super::stage::produced(scene, producer, 1)?;
-    scene.renew();
+    produced(scene, producer, 1)
+}
 
+fn drops_a_permit_of_full(scene: &mut Scene, under_way: bool) -> Outcome {
     ring(scene, shape(2))?;
     scene.peer()?.sem_post(FULL)?;
     let consumer = consumer(scene)?;
+    let (why, instead) = if under_way {
+        scene.peer()?.sem_wait(EMPTY)?;
+        ("the buffer is empty, although a producer has one of its permits", "goes-by-the-permits")
+    } else {
+        let why = "the buffer is empty and open, although `full` had a permit too many";
+        (why, "believes-a-permit-too-many")
+    };
     scene.send(consumer, b"\n");
-    let why = "the buffer is empty and open, although `full` had a permit too many";
-    sleeps_on(scene, consumer, FULL, why, "believes-a-permit-too-many")?;
+    sleeps_on(scene, consumer, FULL, why, instead)?;
+    if under_way {
+        scene.peer()?.sem_post(EMPTY)?;
+    }
     let when = "after a permit of `full` too many was dropped";
     rests(scene, &Rest::open(shape(2), 0, 0), when)?;
     ring::push(scene.peer()?, &message(0))?;
-    super::stage::consumed(scene, consumer, &message(0))
+    consumed(scene, consumer, &message(0))
 }
 
 /// The end token is in the dead one's hand, or a message is.
