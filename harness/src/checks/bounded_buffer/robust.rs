@@ -3,7 +3,7 @@
 
 use crate::checks::common::create;
 use crate::diagnosis::fail;
-use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, ROBUST, Shape, TAIL};
+use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, ROBUST, SLOTS, Shape, TAIL};
 use crate::peer::{Asked, Peer, PeerError};
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
@@ -346,6 +346,43 @@ fn drops_a_permit_of_full(scene: &mut Scene, under_way: bool) -> Outcome {
     rests(scene, &Rest::open(shape(2), 0, 0), when)?;
     ring::push(scene.peer()?, &message(0))?;
     consumed(scene, consumer, &message(0))
+}
+
+/// A permit too many is in the hand of one who waits for the lock, and the one inside makes it so:
+/// before, there was room, or a message.
+pub(super) fn surplus_inside(scene: &mut Scene) -> Outcome {
+    ring(scene, shape(2))?;
+    ring::push(scene.peer()?, &message(0))?;
+    producer_enters(scene.peer()?)?;
+    scene.peer()?.sem_post(EMPTY)?;
+    let producer = producer(scene)?;
+    scene.send(producer, &message(2));
+    sleeps_on(scene, producer, ROBUST, "our process holds it", "ignores-the-lock")?;
+    let peer = scene.peer()?;
+    peer.write(SLOTS + 64 + 8, &message(1))?;
+    peer.put64(SLOTS + 64, message(1).len() as u64)?;
+    peer.put64(TAIL, 2)?;
+    peer.sem_post(FULL)?;
+    ring::leave(peer)?;
+    let why = "the one before it inside has filled the last slot";
+    sleeps_on(scene, producer, EMPTY, why, "looks-before-the-lock")?;
+    rests(scene, &Rest::open(shape(2), 0, 2), "after that permit was dropped")?;
+    scene.renew();
+
+    ring(scene, shape(2))?;
+    ring::push(scene.peer()?, &message(0))?;
+    consumer_enters(scene.peer()?)?;
+    scene.peer()?.sem_post(FULL)?;
+    let consumer = consumer(scene)?;
+    scene.send(consumer, b"\n");
+    sleeps_on(scene, consumer, ROBUST, "our process holds it", "ignores-the-lock")?;
+    let peer = scene.peer()?;
+    peer.put64(HEAD, 1)?;
+    peer.sem_post(EMPTY)?;
+    ring::leave(peer)?;
+    let why = "the one before it inside has taken the last message";
+    sleeps_on(scene, consumer, FULL, why, "looks-before-the-lock")?;
+    rests(scene, &Rest::open(shape(2), 1, 1), "after that permit was dropped")
 }
 
 /// The end token is in the dead one's hand, or a message is.
