@@ -3,7 +3,7 @@
 
 use crate::checks::common::create;
 use crate::diagnosis::fail;
-use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, ROBUST, SLOTS, Shape, TAIL};
+use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, Permit, ROBUST, Shape, TAIL};
 use crate::peer::{Asked, Peer, PeerError};
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
@@ -108,6 +108,10 @@ fn half_a_slot(peer: &mut Peer) -> Asked {
 
 fn stores_tail(peer: &mut Peer) -> Asked {
     producer_enters(peer)?;
+    puts_in(peer)
+}
+
+fn puts_in(peer: &mut Peer) -> Asked {
     let tail = peer.get64(TAIL)?;
     let at = ring::slot(peer, tail)?;
     let text = message(tail);
@@ -128,6 +132,10 @@ fn consumer_enters(peer: &mut Peer) -> Asked {
 
 fn stores_head(peer: &mut Peer) -> Asked {
     consumer_enters(peer)?;
+    takes_out(peer)
+}
+
+fn takes_out(peer: &mut Peer) -> Asked {
     let head = peer.get64(HEAD)?;
     peer.put64(HEAD, head + 1)
 }
@@ -359,9 +367,7 @@ pub(super) fn surplus_inside(scene: &mut Scene) -> Outcome {
     scene.send(producer, &message(2));
     sleeps_on(scene, producer, ROBUST, "our process holds it", "ignores-the-lock")?;
     let peer = scene.peer()?;
-    peer.write(SLOTS + 64 + 8, &message(1))?;
-    peer.put64(SLOTS + 64, message(1).len() as u64)?;
-    peer.put64(TAIL, 2)?;
+    puts_in(peer)?;
     peer.sem_post(FULL)?;
     ring::leave(peer)?;
     let why = "the one before it inside has filled the last slot";
@@ -377,7 +383,7 @@ pub(super) fn surplus_inside(scene: &mut Scene) -> Outcome {
     scene.send(consumer, b"\n");
     sleeps_on(scene, consumer, ROBUST, "our process holds it", "ignores-the-lock")?;
     let peer = scene.peer()?;
-    peer.put64(HEAD, 1)?;
+    takes_out(peer)?;
     peer.sem_post(EMPTY)?;
     ring::leave(peer)?;
     let why = "the one before it inside has taken the last message";
