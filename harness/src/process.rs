@@ -63,6 +63,8 @@ pub struct Start<'a> {
     pub umask: Option<u32>,
     /// Largest file it may make, in bytes; a larger `ftruncate` fails with `EFBIG`.
     pub largest_file: Option<u64>,
+    /// Bytes it may have mapped in all; an `mmap` beyond that fails with `ENOMEM`.
+    pub address_space: Option<u64>,
     /// Take away the privilege to ignore file modes, so that permissions hold for root as well.
     pub obey_modes: bool,
     /// Read standard input from this file instead of from a pipe.
@@ -109,11 +111,12 @@ impl Process {
         // A confinement has a limit of its own.
         let cap = if start.confinement.is_some() { libc::RLIM_INFINITY } else { FILE_CAP };
         let largest_file = start.largest_file.unwrap_or(cap);
+        let address_space = start.address_space.unwrap_or(libc::RLIM_INFINITY);
         let obey_modes = start.obey_modes;
         // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes
         // system calls and nothing else: it neither allocates nor takes a lock, and what it captures
-        // are three integers of its own.
-        unsafe { command.pre_exec(move || prepare(mask, largest_file, obey_modes)) };
+        // are four integers of its own.
+        unsafe { command.pre_exec(move || prepare(mask, largest_file, address_space, obey_modes)) };
         confine(&mut command, start.confinement);
         let mut child = command.spawn()?;
         cleanup::watch_group(Pid::from_raw(child.id() as i32));
@@ -259,12 +262,15 @@ pub(crate) fn confine(command: &mut Command, confinement: Option<Arc<Confinement
 }
 
 /// Runs in the child between fork and exec.
-fn prepare(mask: u32, largest_file: u64, obey_modes: bool) -> io::Result<()> {
+fn prepare(mask: u32, largest_file: u64, address_space: u64, obey_modes: bool) -> io::Result<()> {
     umask(Mode::from_bits_truncate(mask));
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_CPU, CPU_CAP, CPU_CAP)?;
     if largest_file != libc::RLIM_INFINITY {
         setrlimit(Resource::RLIMIT_FSIZE, largest_file, largest_file)?;
+    }
+    if address_space != libc::RLIM_INFINITY {
+        setrlimit(Resource::RLIMIT_AS, address_space, address_space)?;
     }
     // With the signal ignored, growing past the limit is an error the program sees.
     // SAFETY: ignoring a signal installs no handler, so there is nothing that could run.

@@ -250,24 +250,14 @@ pub(super) fn publishes_ready(scene: &mut Scene) -> Outcome {
 
 pub(super) fn leaves_nothing_when_it_fails(scene: &mut Scene) -> Outcome {
     // Below the length, so that ftruncate fails; and a length that no object can have.
-    let cases = [
+    let cases: [(&str, Option<u64>, &str); 2] = [
         ("1000000", Some(8192), "an `ftruncate` that fails"),
         ("18446744073709551615", None, "a LEN of 2^64 - 1"),
     ];
     for (len, largest_file, cause) in cases {
         let start = Start { largest_file, ..Start::default() };
         let ended = scene.run_with(&["create", NAME, len], start)?;
-        if scene.exists() {
-            let object = scene.object()?;
-            return Err(fail("leaves-debris")
-                .expected(format!("no name is left after {cause}"))
-                .seen(format!(
-                    "`create` {}, and an object of {} bytes is left",
-                    ended.exit.told(),
-                    object.len()
-                ))
-                .into());
-        }
+        leaves_no_name(scene, &ended, cause)?;
         match ended.exit {
             Exit::Code(0) | Exit::Signal(_) => {
                 return Err(wrong_exit(
@@ -285,7 +275,43 @@ pub(super) fn leaves_nothing_when_it_fails(scene: &mut Scene) -> Outcome {
         }
         scene.renew();
     }
-    Ok(())
+    leaves_nothing_when_it_cannot_map(scene)
+}
+
+/// An object of that length can be made, and no mapping of it.
+fn leaves_nothing_when_it_cannot_map(scene: &mut Scene) -> Outcome {
+    // Below what a file may have at most, also in confinement, and far above what a program needs.
+    const LEN: u64 = 60 << 20;
+    let start = Start { address_space: Some(48 << 20), ..Start::default() };
+    let ended = scene.run_with(&["create", NAME, &LEN.to_string()], start)?;
+    match ended.exit {
+        // Who maps no more than it needs has met no failure.
+        Exit::Code(0) if scene.exists() && scene.object()?.len() == LEN => Ok(()),
+        Exit::Code(0) | Exit::Signal(_) => {
+            Err(wrong_exit(&ended, "exits with an error", "hides-a-failure", "`create`"))
+        }
+        Exit::Code(_) => {
+            let cause = "an `mmap` that fails";
+            leaves_no_name(scene, &ended, cause)?;
+            must_exit(&ended, 20, "hides-a-failure", &format!("after {cause} `create`"))
+        }
+    }
+}
+
+/// Requires that a `create` that has failed took its name away.
+fn leaves_no_name(scene: &Scene, ended: &Ended, cause: &str) -> Outcome {
+    if !scene.exists() {
+        return Ok(());
+    }
+    let object = scene.object()?;
+    Err(fail("leaves-debris")
+        .expected(format!("no name is left after {cause}"))
+        .seen(format!(
+            "`create` {}, and an object of {} bytes is left",
+            ended.exit.told(),
+            object.len()
+        ))
+        .into())
 }
 
 pub(super) fn releases_ready(scene: &mut Scene) -> Outcome {
