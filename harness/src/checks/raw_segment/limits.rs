@@ -6,7 +6,7 @@ use crate::diagnosis::fail;
 use crate::peer::{prefix, table};
 use crate::process::Exit;
 use crate::scene::{Ended, NAME, Scene};
-use crate::verdict::Outcome;
+use crate::verdict::{Outcome, Stop};
 
 /// Two strings of a table whose `heap_used` is wrong.
 const FIRST: &[u8] = b"first\n";
@@ -135,7 +135,7 @@ pub(super) fn ends_with_the_object(scene: &mut Scene) -> Outcome {
         peer_table(scene, &[FIRST])?;
         with_peer(scene, |peer, _| peer.put32(table::HEAP_USED, used))?;
         let before = scene.object()?.bytes();
-        let ended = put_one(scene, SECOND)?;
+        let ended = put_one(scene, SECOND).map_err(|stop| takes_the_number(stop, used))?;
         if ended.exit != Exit::Code(0) || scene.object()?.bytes() != behind_the_first(&before) {
             let what = format!("a string after heap_used {used}");
             is_refusal(scene, &before, &ended, &[16, 13], "no-end-of-room", &what)?;
@@ -143,6 +143,19 @@ pub(super) fn ends_with_the_object(scene: &mut Scene) -> Outcome {
         scene.renew();
     }
     Ok(())
+}
+
+/// A panic over such a number has a likelier cause than others: somebody calculates with the number
+/// before it is compared with anything.
+fn takes_the_number(stop: Stop, used: u32) -> Stop {
+    match stop {
+        Stop::Fail(panic) if panic.code == "panics" => fail("no-end-of-room")
+            .expected(format!("a string after heap_used {used} is refused, without a panic"))
+            .seen(panic.seen)
+            .at(panic.place)
+            .into(),
+        other => other,
+    }
 }
 
 /// The table with the second string in its place behind the first, whatever `heap_used` was.
