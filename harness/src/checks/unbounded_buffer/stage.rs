@@ -259,6 +259,12 @@ pub(super) fn take(
 pub(super) fn taken(scene: &mut Scene, consumer: Actor, number: u64, message: &[u8]) -> Outcome {
     let line = match next_line(scene, consumer) {
         Ok(line) => line,
+        Err(Event::Polls) if message.is_empty() && waits_for_a_length(scene, consumer, number) => {
+            return Err(fail("waits-at-an-empty-message")
+                .expected(format!("message {number}, which has no bytes, comes out: `consumed -`"))
+                .seen("your consumer looks and sleeps until its length is another than 0")
+                .into());
+        }
         Err(Event::Polls) => return Err(looks_in_vain(scene, consumer, number)),
         Err(event) => return Err(cannot_reach(scene, consumer, number, event)),
     };
@@ -294,6 +300,12 @@ fn told(message: &[u8]) -> String {
     } else {
         format!("consumed {}", to_hex(message))
     }
+}
+
+/// Whether a consumer that does not take an empty message takes it as soon as it has a byte.
+fn waits_for_a_length(scene: &mut Scene, consumer: Actor, number: u64) -> bool {
+    let longer = scene.peer().and_then(|peer| Ok(peer.put64(slot(number), 1)?));
+    longer.is_ok() && next_line(scene, consumer).is_ok()
 }
 
 /// A consumer that does not see a published message: perhaps it sees the next one.
