@@ -256,4 +256,10 @@ pub(super) const CHECKS: &[Check] = &[
         title: "what an earlier consumer has taken is given back as well",
         run: giving_back::after_another,
     },
+    Check {
+        step: "giving-back",
+        id: "stays-given-back",
+        title: "a growth does not take again what was given back",
+        run: giving_back::stays_given_back,
+    },
 ];

@@ -2,7 +2,9 @@
 
 use crate::checks::common::must_exit;
 use crate::checks::unbounded_buffer::end::{came_out, publishes, stream};
-use crate::checks::unbounded_buffer::stage::{CONSUMER, as_long_as, empty, filled, messages, take};
+use crate::checks::unbounded_buffer::stage::{
+    CONSUMER, PRODUCER, as_long_as, empty, filled, messages, produce, take,
+};
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::peer::log::{self, HEAD, SLOTS, TAIL, slot};
@@ -52,6 +54,40 @@ pub(super) fn after_another(scene: &mut Scene) -> Outcome {
     as_long_as(&object, len, "your consumer")?;
     rest_is_there(&object, &all, next)?;
     little_memory(&object)
+}
+
+/// A growth that reserves the memory of the whole object takes again what the consumer gave back.
+pub(super) fn stays_given_back(scene: &mut Scene) -> Outcome {
+    const TAKEN: usize = 3900;
+    /// What a growth may occupy beside what it adds, such as a last page that was half a page.
+    const SOME: u64 = 32 << 10;
+    let all = messages(0..MESSAGES);
+    let object = filled(scene, &all, slot(MESSAGES))?;
+    // Where the kernel rounds memory up to more than a page, the sum tells nothing.
+    if object.occupied() > object.len().next_multiple_of(4096) {
+        return Err(Stop::NotChecked("objects occupy more memory than they are long".to_owned()));
+    }
+    let consumer = scene.attach(&[CONSUMER, &["--give-back"]].concat())?;
+    take(scene, consumer, 0, &all[..TAKEN])?;
+    little_memory(&object)?;
+    let (len, occupied) = (object.len(), object.occupied());
+    let producer = scene.attach(PRODUCER)?;
+    // The object is full, so the first of them makes it longer.
+    produce(scene, producer, 0, &messages(MESSAGES..MESSAGES + 2))?;
+    rest_is_there(&object, &messages(0..MESSAGES + 2), TAKEN as u64)?;
+    let added = object.len().saturating_sub(len);
+    let more = object.occupied().saturating_sub(occupied);
+    if more <= added + SOME {
+        return Ok(());
+    }
+    Err(fail("fills-the-holes")
+        .expected("a growth occupies no more memory than it makes the object longer")
+        .seen(format!(
+            "the object became {} KiB longer, and occupies {} KiB more",
+            added >> 10,
+            more >> 10
+        ))
+        .into())
 }
 
 /// Both programs at full speed, and the object growing.
