@@ -1,7 +1,10 @@
 //! Step waiting: an empty buffer costs almost nothing, and a new message is noticed soon.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
 
 use crate::checks::naps::{Nap, TooLong, look};
 use crate::checks::unbounded_buffer::stage::{
@@ -72,7 +75,31 @@ pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
     }
     // It was a wait all the time, and not an end.
     log::push(scene.peer()?, &message(0))?;
-    taken(scene, consumer, 0, &message(0))
+    taken(scene, consumer, 0, &message(0))?;
+    each_wait_costs_little(scene, consumer)
+}
+
+/// Requires that no wait begins with a long time of quick looks: where messages come now and then, such
+/// waits are all there are.
+fn each_wait_costs_little(scene: &mut Scene, consumer: Actor) -> Outcome {
+    const ROUNDS: u64 = 5;
+    // Twice, before anybody is accused.
+    let mut dear = 0;
+    for round in 1..=ROUNDS {
+        rests(scene, consumer)?;
+        dear += u64::from(begins_dearly(scene, consumer));
+        if dear == 2 {
+            return Err(fail("burns-the-processor")
+                .expected(
+                    "at most 20 ms of quick looks, and 20 yields, before the first sleep of a wait",
+                )
+                .seen("your consumer takes far more of them before it sleeps, and does so again")
+                .into());
+        }
+        log::push(scene.peer()?, &message(round))?;
+        taken(scene, consumer, round, &message(round))?;
+    }
+    Ok(())
 }
 
 /// Requires that no sleep is long, also after a while: some make each as long as all before it.
@@ -90,6 +117,39 @@ fn looks_again(scene: &Scene, consumer: Actor) -> Outcome {
         sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+/// Lets the consumer begin a wait, and says whether it does too much before it sleeps. How long that takes
+/// says nothing: on a busy machine a single yield can last long.
+fn begins_dearly(scene: &mut Scene, consumer: Actor) -> bool {
+    /// Both are more than the rule allows: it may be interrupted, and a processor may be slow.
+    const YIELDS: u64 = 30;
+    const LOOKS: Duration = Duration::from_millis(50);
+    let pid = scene.pid(consumer);
+    let sleeps = || procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
+    let before = (sleeps(), procfs::cpu_time(pid), pushed_aside(pid));
+    scene.send(consumer, b"\n");
+    let mut dear = false;
+    scene.until(|scene| {
+        let much = procfs::cpu_time(pid).saturating_sub(before.1) > LOOKS
+            || pushed_aside(pid).saturating_sub(before.2) > YIELDS;
+        // Asked last: what came after its first sleep is another matter.
+        let slept = sleeps() > before.0;
+        dear = much && !slept;
+        dear || slept || scene.processes[consumer.0].exit().is_some()
+    });
+    dear
+}
+
+/// How often the threads of a process have left a processor and wanted to go on, as with a yield.
+fn pushed_aside(pid: Pid) -> u64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let count = |task: fs::DirEntry| {
+        let status = fs::read_to_string(task.path().join("status")).ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("nonvoluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    tasks.flatten().filter_map(count).sum()
 }
 
 /// What a process did with a window of time.
