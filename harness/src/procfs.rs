@@ -50,6 +50,8 @@ pub struct Task {
     pub asleep: bool,
     /// How often it has gone to sleep of its own accord since it started.
     pub sleeps: u64,
+    /// How often it has left a processor and wanted to go on, as with a yield.
+    pub pushed_aside: u64,
 }
 
 impl Task {
@@ -92,7 +94,12 @@ pub fn tasks(pid: Pid) -> Vec<Task> {
             let state = status.lines().find_map(|line| line.strip_prefix("State:\t"));
             let is = |letter| state.is_some_and(|state| state.starts_with(letter));
             let doing = if is('R') { Doing::Running } else { parse_syscall(&syscall) };
-            Task { doing, asleep: is('S'), sleeps: voluntary_switches(&status) }
+            Task {
+                doing,
+                asleep: is('S'),
+                sleeps: count(&status, "voluntary_ctxt_switches:"),
+                pushed_aside: count(&status, "nonvoluntary_ctxt_switches:"),
+            }
         })
         .collect()
 }
@@ -241,10 +248,10 @@ fn parse_mapping(line: &str) -> Option<Mapping> {
     })
 }
 
-fn voluntary_switches(status: &str) -> u64 {
+fn count(status: &str, name: &str) -> u64 {
     status
         .lines()
-        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|count| count.trim().parse().ok())
         .unwrap_or(0)
 }

@@ -1,10 +1,7 @@
 //! Step waiting: an empty buffer costs almost nothing, and a new message is noticed soon.
 
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-use nix::unistd::Pid;
 
 use crate::checks::naps::{Nap, TooLong, look};
 use crate::checks::unbounded_buffer::stage::{
@@ -126,30 +123,20 @@ fn begins_dearly(scene: &mut Scene, consumer: Actor) -> bool {
     const YIELDS: u64 = 30;
     const LOOKS: Duration = Duration::from_millis(50);
     let pid = scene.pid(consumer);
-    let sleeps = || procfs::tasks(pid).iter().map(|task| task.sleeps).sum::<u64>();
-    let before = (sleeps(), procfs::cpu_time(pid), pushed_aside(pid));
+    let sleeps = || procfs::sleeps(&procfs::tasks(pid));
+    let yields = || procfs::tasks(pid).iter().map(|task| task.pushed_aside).sum::<u64>();
+    let before = (sleeps(), procfs::cpu_time(pid), yields());
     scene.send(consumer, b"\n");
     let mut dear = false;
     scene.until(|scene| {
         let much = procfs::cpu_time(pid).saturating_sub(before.1) > LOOKS
-            || pushed_aside(pid).saturating_sub(before.2) > YIELDS;
+            || yields().saturating_sub(before.2) > YIELDS;
         // Asked last: what came after its first sleep is another matter.
         let slept = sleeps() > before.0;
         dear = much && !slept;
         dear || slept || scene.processes[consumer.0].exit().is_some()
     });
     dear
-}
-
-/// How often the threads of a process have left a processor and wanted to go on, as with a yield.
-fn pushed_aside(pid: Pid) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let count = |task: fs::DirEntry| {
-        let status = fs::read_to_string(task.path().join("status")).ok()?;
-        let line = status.lines().find_map(|l| l.strip_prefix("nonvoluntary_ctxt_switches:"))?;
-        line.trim().parse::<u64>().ok()
-    };
-    tasks.flatten().filter_map(count).sum()
 }
 
 /// What a process did with a window of time.
