@@ -61,6 +61,18 @@ impl Functions {
         functions
     }
 
+    /// Whether any function calls one that is, or may be, of this name of the C library.
+    pub fn call(&self, name: &str) -> bool {
+        // In a symbol, a name stands behind its length, as in `4stat5umask17h…`.
+        let wrapped = format!("{}{name}", name.len());
+        let is_it = |callee: &String| {
+            *callee == name
+                || callee.contains(&format!("{wrapped}17h"))
+                || callee.ends_with(&wrapped)
+        };
+        self.bodies.values().any(|body| body.calls.iter().any(is_it))
+    }
+
     /// The function of this name, in whatever module, with all it calls; nothing if there is none.
     pub fn reached_from(&self, name: &str) -> Option<Reached> {
         // In a symbol, a name stands behind its length, as in `7counter10add_atomic17h…`.

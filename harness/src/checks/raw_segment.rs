@@ -34,6 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
         create::has_its_exact_length,
     ),
     check("object", "exact-mode", "its mode is 0600 whatever the umask", create::has_mode_0600),
+    check("object", "umask", "the umask is left alone", create::leaves_the_umask_alone),
     check("object", "least-length", "a LEN below 640 makes no object", create::refuses_too_small),
     check("mapping", "prefix", "the prefix is in the object", create::fills_in_the_prefix),
     check("mapping", "shared", "the producer maps the object shared", create::maps_shared),

@@ -1,7 +1,8 @@
 //! The small scenes whose every schedule is run: few processes, few messages.
 
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -177,8 +178,16 @@ impl Left<'_> {
 
     /// What the segment holds by now, after somebody has taken over.
     fn bytes_now(&self) -> Vec<u8> {
-        let path = Path::new(cleanup::SHM_DIR).join(self.request.name.trim_start_matches('/'));
-        std::fs::read(path).unwrap_or_default()
+        std::fs::read(self.path()).unwrap_or_default()
+    }
+
+    /// The bits that say who may open the segment; nothing if nobody has its name.
+    fn mode(&self) -> Option<u32> {
+        std::fs::metadata(self.path()).ok().map(|about| about.permissions().mode() & 0o7777)
+    }
+
+    fn path(&self) -> PathBuf {
+        Path::new(cleanup::SHM_DIR).join(self.request.name.trim_start_matches('/'))
     }
 
     /// A producer that goes on where the one that was killed has stopped ends with 0.

@@ -11,6 +11,7 @@ use super::pieces::{self, Left, Piece};
 use super::{Answer, Explored, Fault, Model, Request, Way};
 use interleave::timeline::Timeline;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use sandbox::Confinement;
 
@@ -25,6 +26,8 @@ const BETWEEN: char = '\u{1f}';
 /// Answers one request.
 pub fn main() {
     cleanup::close_ourselves();
+    // The mode that is asked for is the one that is seen.
+    umask(Mode::empty());
     let answer = match serde_json::from_reader::<_, Request>(std::io::stdin().lock()) {
         Ok(request) => {
             sit(request.seat);

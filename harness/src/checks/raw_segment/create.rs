@@ -88,6 +88,17 @@ pub(super) fn has_mode_0600(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
+/// What the umask is in the meantime, no look from outside is quick enough to see.
+pub(super) fn leaves_the_umask_alone(scene: &mut Scene) -> Outcome {
+    if !scene.bench().orderings()?.functions.call("umask") {
+        return Ok(());
+    }
+    Err(fail("changes-the-umask")
+        .expected("the umask stays what it was when the program was started")
+        .seen("the program calls `umask`")
+        .into())
+}
+
 pub(super) fn refuses_too_small(scene: &mut Scene) -> Outcome {
     for len in ["639", "64", "0"] {
         let ended = match create(scene, "object", len, Start::default())? {
@@ -196,10 +207,12 @@ fn attached_producer(scene: &mut Scene) -> Outcome<Actor> {
 }
 
 pub(super) fn is_exclusive(scene: &mut Scene) -> Outcome {
-    for (len, ready) in [("4096", true), ("1000", true), ("4096", false)] {
+    // The last is one whose creator has got no further than its name.
+    let (ready, building) = (Some(prefix::READY), Some(prefix::BUILDING));
+    for (len, state) in [("4096", ready), ("1000", ready), ("4096", building), ("4096", None)] {
         with_peer(scene, |peer, name| {
+            let Some(state) = state else { return peer.make(name, 0, 0o600) };
             table::create(peer, name, LEN, &[b"precious\n", b"also\n"])?;
-            let state = if ready { prefix::READY } else { prefix::BUILDING };
             peer.put32(prefix::STATE, state)
         })?;
         let before = scene.object()?;
@@ -216,8 +229,9 @@ pub(super) fn is_exclusive(scene: &mut Scene) -> Outcome {
         if after.inode() != inode {
             return changed("another object is behind the name now".to_owned());
         }
-        if after.len() != LEN {
-            return changed(format!("the object had {LEN} bytes and has {}", after.len()));
+        if after.len() != before.len() {
+            let (had, has) = (before.len(), after.len());
+            return changed(format!("the object had {had} bytes and has {has}"));
         }
         let now = after.bytes();
         if let Some(at) = bytes.iter().zip(&now).position(|(old, new)| old != new) {

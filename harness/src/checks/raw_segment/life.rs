@@ -3,7 +3,7 @@
 use super::{LEN, get, kill, peer_table, producer, put, with_peer};
 use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
-use crate::peer::table;
+use crate::peer::{Asked, Peer, prefix, table};
 use crate::process::{Exit, Start};
 use crate::procfs;
 use crate::scene::{Actor, NAME, Scene, count, shown};
@@ -128,7 +128,32 @@ pub(super) fn destroys(scene: &mut Scene) -> Outcome {
     }
     must_exit(&ended, 0, "keeps-the-name", "`destroy`")?;
     let ended = scene.run(&["destroy", NAME])?;
-    must_exit(&ended, 11, "destroys-nothing", "`destroy` of a name that nobody has")
+    must_exit(&ended, 11, "destroys-nothing", "`destroy` of a name that nobody has")?;
+    removes_whatever_it_names(scene)
+}
+
+/// A name is removed without a look at the object: the one that nobody finished is in the way most.
+fn removes_whatever_it_names(scene: &mut Scene) -> Outcome {
+    let unfinished: fn(&mut Peer, &str) -> Asked = |peer, name| peer.make(name, 0, 0o600);
+    let foreign: fn(&mut Peer, &str) -> Asked = |peer, name| {
+        table::create(peer, name, LEN, &[])?;
+        peer.put64(prefix::MAGIC, prefix::magic(2))
+    };
+    for (make, what) in [(unfinished, "an object of 0 bytes"), (foreign, "another lab's object")] {
+        scene.renew();
+        with_peer(scene, make)?;
+        let environment = [("LAB_PATIENCE_MS", "200".to_owned())];
+        let start = Start { environment: &environment, ..Start::default() };
+        let ended = scene.run_with(&["destroy", NAME], start)?;
+        if scene.exists() {
+            return Err(fail("keeps-the-name")
+                .expected(format!("no name after `destroy`, though it is that of {what}"))
+                .seen(format!("`destroy` {}, and the name is still there", ended.exit.told()))
+                .into());
+        }
+        must_exit(&ended, 0, "keeps-the-name", "`destroy`")?;
+    }
+    Ok(())
 }
 
 pub(super) fn outlives_the_name(scene: &mut Scene) -> Outcome {

@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::mman::shm_unlink;
 use nix::sys::signal::Signal;
 
 use super::{LEN, create::ordered, with_peer};
@@ -25,11 +26,15 @@ const GIVES_UP: Duration = Duration::from_secs(4);
 const WINDOW: Duration = Duration::from_millis(250);
 
 pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
-    slow_creator(scene, "consumer")
+    slow_creator(scene, "consumer")?;
+    scene.renew();
+    second_creator(scene, "consumer")
 }
 
 pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
-    slow_creator(scene, "producer")
+    slow_creator(scene, "producer")?;
+    scene.renew();
+    second_creator(scene, "producer")
 }
 
 /// Starts a program before there is a name, and makes the table one stage after another.
@@ -55,7 +60,27 @@ fn slow_creator(scene: &mut Scene, role: &str) -> Outcome {
     stays_put(scene, actor, Some(&before), "the prefix is written, and the state BUILDING")?;
     leaves_the_processor(scene, actor)?;
     opens_no_more(scene, actor, descriptors)?;
-    let before = behind_its_back(scene, actor, |peer, _| peer.put32(prefix::STATE, prefix::READY))?;
+    let before = behind_its_back(scene, actor, |peer, _| {
+        // More than the entries need, as a producer leaves it that is killed before it stores `count`.
+        peer.put32(table::HEAP_USED, 10)?;
+        peer.put32(prefix::STATE, prefix::READY)
+    })?;
+    goes_on(scene, actor)?;
+    unchanged(scene, Some(&before))
+}
+
+/// A creator fails after the program has seen its object, and another one makes the table.
+fn second_creator(scene: &mut Scene, role: &str) -> Outcome {
+    let environment = [("LAB_PATIENCE_MS", LONG.to_owned())];
+    let start = Start { environment: &environment, ..Start::default() };
+    let actor = scene.start_with(&[role, NAME, "--step"], start)?;
+    let before = behind_its_back(scene, actor, |peer, name| table::build(peer, name, LEN))?;
+    stays_put(scene, actor, Some(&before), "the state is BUILDING")?;
+    let before = behind_its_back(scene, actor, |peer, name| {
+        // Where this fails, the name is still taken, and so does the next line.
+        let _ = shm_unlink(name);
+        table::create(peer, name, LEN, &[])
+    })?;
     goes_on(scene, actor)?;
     unchanged(scene, Some(&before))
 }
@@ -208,12 +233,19 @@ fn goes_on(scene: &mut Scene, actor: Actor) -> Outcome {
     }
     match scene.answer(actor) {
         Event::Line(_) => Ok(()),
-        Event::Ended(Exit::Code(code @ (11 | 14))) => Err(fail("misses-ready")
-            .expected(format!("{} goes on when the object is READY", scene.role(actor)))
-            .seen(format!("it goes on waiting, and {}", Exit::Code(code).told()))
-            .into()),
+        Event::Ended(exit @ Exit::Code(11 | 14)) => {
+            Err(misses_ready(scene, actor, &format!(", and {}", exit.told())))
+        }
+        Event::Polls | Event::Silent => Err(misses_ready(scene, actor, "")),
         event => Err(scene.explain(actor, "goes on when the object is READY", event)),
     }
+}
+
+fn misses_ready(scene: &Scene, actor: Actor, then: &str) -> Stop {
+    fail("misses-ready")
+        .expected(format!("{} goes on when the object is READY", scene.role(actor)))
+        .seen(format!("it goes on waiting{then}"))
+        .into()
 }
 
 /// Requires the object to be as it was: there or not, as long, the same bytes.
@@ -255,9 +287,43 @@ pub(super) fn never_ready(scene: &mut Scene) -> Outcome {
     with_peer(scene, |peer, name| peer.make(name, 0, 0o600))?;
     gives_up(scene, 14, "the object stays 0 bytes long")?;
     scene.renew();
+    with_peer(scene, |peer, name| {
+        peer.make(name, table::HEAP - 1, 0o600)?;
+        table::write_prefix(peer, table::HEAP - 1)?;
+        peer.put32(prefix::STATE, prefix::READY)
+    })?;
+    gives_up(scene, 14, "the object says READY and stays 639 bytes long")?;
+    scene.renew();
     gives_up_on_a_late_object(scene)?;
     scene.renew();
-    has_one_patience(scene)
+    has_one_patience(scene)?;
+    scene.renew();
+    looks_without_patience(scene)
+}
+
+/// Who has no patience at all still looks once.
+fn looks_without_patience(scene: &mut Scene) -> Outcome {
+    with_peer(scene, |peer, name| table::create(peer, name, LEN, &[b"one\n"]))?;
+    let environment = [("LAB_PATIENCE_MS", "0".to_owned())];
+    for role in ["consumer", "producer"] {
+        let start = Start { environment: &environment, ..Start::default() };
+        let actor = scene.start_with(&[role, NAME, "--step"], start)?;
+        match scene.answer(actor) {
+            Event::Line(_) => {}
+            Event::Ended(exit @ Exit::Code(10..=20)) => {
+                let seen = format!("it {}", exit.told());
+                return Err(fail("gives-up-early")
+                    .expected(format!(
+                        "with a patience of 0 {} opens an object that is READY",
+                        scene.role(actor)
+                    ))
+                    .seen(seen)
+                    .into());
+            }
+            event => return Err(scene.explain(actor, "opens an object that is READY", event)),
+        }
+    }
+    Ok(())
 }
 
 /// The patience is that of opening as a whole: it does not begin anew where the object appears.

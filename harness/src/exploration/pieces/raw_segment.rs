@@ -64,8 +64,13 @@ pub(super) const PIECES: &[Piece] = &[
 
 const LAYOUT: &Layout = &Layout { structures: &[("Layout", 0)], named: &[("strings", 640, 384)] };
 
-/// Wherever the creator dies: what says READY is complete.
+/// Wherever the creator dies: others cannot have got in, and what says READY is complete.
 fn ready_is_last(left: &Left<'_>) -> Judged {
+    if let Some(mode) = left.mode() {
+        require(mode & 0o077 == 0, "wrong-mode", || {
+            format!("killed there, it leaves an object of mode {mode:04o}")
+        })?;
+    }
     if left.half(prefix::STATE) != prefix::READY {
         return Ok(());
     }
@@ -76,6 +81,9 @@ fn ready_is_last(left: &Left<'_>) -> Judged {
         format!(
             "killed there, it leaves READY with magic {magic:#x}, version {version}, total_len {total} and {len} bytes"
         )
+    })?;
+    require(left.half(prefix::CREATOR) != 0, "ready-too-early", || {
+        "killed there, it leaves READY, and creator is 0".to_owned()
     })
 }
 
