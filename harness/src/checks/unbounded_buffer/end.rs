@@ -274,7 +274,7 @@ fn ends_too_soon(scene: &mut Scene, consumer: Actor, event: Event) -> Stop {
     }
 }
 
-fn state_is(object: &Object, wanted: u32, when: &str, code: &'static str) -> Outcome {
+pub(super) fn state_is(object: &Object, wanted: u32, when: &str, code: &'static str) -> Outcome {
     let state = object.u32(STATE);
     if state == wanted {
         return Ok(());

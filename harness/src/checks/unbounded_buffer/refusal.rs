@@ -1,13 +1,14 @@
 //! Step refusal: when the object cannot grow, nothing is half done.
 
 use crate::checks::common::wrong_exit;
+use crate::checks::unbounded_buffer::end::state_is;
 use crate::checks::unbounded_buffer::stage::{
     CONSUMER, PRODUCER, as_long_as, empty, filled, holds, messages, messages_lie, produce, take,
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::peer::log::{FIRST_LEN, SLOT, SLOTS, TAIL};
-use crate::peer::prefix::{READY, STATE};
+use crate::peer::prefix::READY;
 use crate::process::{Exit, Start};
 use crate::scene::{Ended, Scene};
 use crate::verdict::Outcome;
@@ -32,13 +33,10 @@ pub(super) fn later_growth(scene: &mut Scene) -> Outcome {
     let told = String::from_utf8_lossy(&ended.output).lines().count() as u64 - 1;
     nothing_half_done(&object, &ended, told)?;
     messages_lie(&object, &all[..told as usize], "your producer")?;
-    // A producer that has room goes on, unless the one that failed has closed the buffer.
-    if object.u32(STATE) == READY {
-        let producer = scene.attach(PRODUCER)?;
-        produce(scene, producer, 0, &all[told as usize..told as usize + 70])?;
-        holds(&object, &all[..told as usize + 70], 0, "your producer")?;
-    }
-    Ok(())
+    // A producer that has room goes on.
+    let producer = scene.attach(PRODUCER)?;
+    produce(scene, producer, 0, &all[told as usize..told as usize + 70])?;
+    holds(&object, &all[..told as usize + 70], 0, "your producer")
 }
 
 pub(super) fn huge_tail(scene: &mut Scene) -> Outcome {
@@ -71,7 +69,7 @@ fn push_all_with_room_for(scene: &mut Scene, len: u64) -> Outcome<Ended> {
     scene.finish(producer, "says that the object cannot grow, and ends")
 }
 
-/// Requires exit code 20, and that tail counts what it counted before the failure.
+/// Requires exit code 20, that tail counts what it counted before the failure, and an open buffer.
 fn nothing_half_done(object: &Object, ended: &Ended, tail: u64) -> Outcome {
     let seen = object.u64(TAIL);
     if seen != tail {
@@ -88,7 +86,7 @@ fn nothing_half_done(object: &Object, ended: &Ended, tail: u64) -> Outcome {
             .into());
     }
     if ended.exit == Exit::Code(20) {
-        return Ok(());
+        return state_is(object, READY, "when the object cannot grow", "closes-too-soon");
     }
     let wanted = "exits with 20 (an error of the operating system)";
     Err(wrong_exit(ended, wanted, "failure-not-told", "a producer whose object cannot grow"))
