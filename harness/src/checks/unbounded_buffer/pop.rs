@@ -6,7 +6,7 @@ use crate::checks::unbounded_buffer::stage::{
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
-use crate::peer::log::{self, FIRST_LEN, TAIL, slot};
+use crate::peer::log::{self, FIRST_LEN, HEAD, TAIL, slot};
 use crate::process::Exit;
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
@@ -96,7 +96,7 @@ pub(super) fn bad_tail(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
-/// Requires the next operation to end the consumer with exit code 13, and the length to stay.
+/// Requires the next operation to end the consumer with exit code 13, and the length and head to stay.
 fn refuses(
     scene: &mut Scene,
     consumer: Actor,
@@ -104,13 +104,13 @@ fn refuses(
     when: &str,
     code: &'static str,
 ) -> Outcome {
-    let len = object.len();
+    let (len, head) = (object.len(), object.u64(HEAD));
     scene.send(consumer, b"\n");
     // What it prints instead is told by how it goes on.
     let event = scene.event(consumer);
     as_long_as(object, len, "your consumer")?;
     let seen = match event {
-        Event::Ended(Exit::Code(13)) => return Ok(()),
+        Event::Ended(Exit::Code(13)) => return head_is(object, head, when),
         Event::Ended(Exit::Code(101)) => {
             return Err(scene.explain(consumer, "ends with exit code 13", event));
         }
@@ -122,4 +122,16 @@ fn refuses(
         _ => "it waits".to_owned(),
     };
     Err(fail(code).expected(format!("{when} exits with 13 (wrong format)")).seen(seen).into())
+}
+
+/// Requires that a message which was refused is not counted as taken.
+fn head_is(object: &Object, before: u64, when: &str) -> Outcome {
+    let head = object.u64(HEAD);
+    if head == before {
+        return Ok(());
+    }
+    Err(fail("wrong-head")
+        .expected(format!("{when} leaves head at {before}"))
+        .seen(format!("head is {head}"))
+        .into())
 }
