@@ -1,11 +1,11 @@
 //! Step restart: a process that was killed is replaced, and nothing is lost or doubled.
 
 use crate::checks::unbounded_buffer::stage::{
-    CONSUMER, PRODUCER, as_long_as, empty, filled, holds, messages, produce, take,
+    CONSUMER, PRODUCER, as_long_as, empty, filled, holds, message, messages, produce, take,
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
-use crate::peer::log::{self, HEAD, TAIL};
+use crate::peer::log::{self, HEAD, TAIL, slot};
 use crate::scene::Scene;
 use crate::verdict::Outcome;
 
@@ -13,7 +13,12 @@ pub(super) fn attach(scene: &mut Scene) -> Outcome {
     // With room to spare, and with none.
     for (count, len) in [(90, 64 << 10), (60, log::FIRST_LEN)] {
         let object = filled(scene, &messages(0..count), len)?;
-        scene.peer()?.put64(HEAD, 2)?;
+        let peer = scene.peer()?;
+        peer.put64(HEAD, 2)?;
+        // What a producer leaves that is killed right before it counts its message.
+        if slot(count + 1) <= len {
+            peer.write(slot(count), &log::slots(&[message(count)]))?;
+        }
         let before = object.bytes();
         for arguments in [PRODUCER, CONSUMER] {
             let actor = scene.attach(arguments)?;
