@@ -5,7 +5,7 @@ use crate::checks::unbounded_buffer::stage::{
 };
 use crate::diagnosis::fail;
 use crate::object::Object;
-use crate::peer::log::{self, HEAD, TAIL, slot};
+use crate::peer::log::{self, HEAD, SLOT, TAIL, slot};
 use crate::scene::Scene;
 use crate::verdict::Outcome;
 
@@ -93,12 +93,17 @@ pub(super) fn producer(scene: &mut Scene) -> Outcome {
 pub(super) fn both(scene: &mut Scene) -> Outcome {
     let all = messages(0..180);
     let object = empty(scene)?;
+    // The first slot is not as it was created, as where somebody was killed.
+    scene.peer()?.fill(slot(0), SLOT, 0xff)?;
     let (mut done, mut taken) = (0, 0);
     // Sometimes the consumer is behind, sometimes it has everything.
     for (next, until) in [(40, 25), (70, 70), (130, 90), (180, 180)] {
         let producer = scene.attach(PRODUCER)?;
         let consumer = scene.attach(CONSUMER)?;
-        produce(scene, producer, 0, &all[done..next])?;
+        // The first one alone: as the newest message it is looked at word by word.
+        produce(scene, producer, 0, &all[done..=done])?;
+        holds(&object, &all[..=done], taken as u64, "your producer")?;
+        produce(scene, producer, 1, &all[done + 1..next])?;
         take(scene, consumer, taken as u64, &all[taken..until])?;
         scene.kill(producer);
         scene.kill(consumer);
