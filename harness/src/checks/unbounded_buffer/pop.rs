@@ -60,6 +60,20 @@ pub(super) fn maps_again(scene: &mut Scene) -> Outcome {
         maps_once(scene, consumer)?;
         done = next;
     }
+    // Where it ends in the middle of a slot at first: in the length word, and in the bytes.
+    for len in [FIRST_LEN + 4, FIRST_LEN + 16] {
+        scene.renew();
+        let object = empty(scene)?;
+        let peer = scene.peer()?;
+        peer.resize(len)?;
+        log::push_all(peer, &all[..60])?;
+        let consumer = scene.attach(CONSUMER)?;
+        take(scene, consumer, 0, &all[..60])?;
+        log::push_all(scene.peer()?, &all[60..62])?;
+        take(scene, consumer, 60, &all[60..62])?;
+        holds(&object, &all[..62], 62, "your consumer")?;
+        maps_once(scene, consumer)?;
+    }
     Ok(())
 }
 
