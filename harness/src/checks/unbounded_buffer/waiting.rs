@@ -9,11 +9,14 @@ use crate::checks::unbounded_buffer::stage::{
 };
 use crate::diagnosis::fail;
 use crate::peer::log::{self, FIRST_LEN};
+use crate::process::{Exit, Start};
 use crate::procfs::{self, Task};
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Outcome;
 use crate::watch::Event;
 
+/// How long a consumer looks for its buffer, where it has more time than that to wait at it.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How long the consumer is left alone at the empty buffer.
 const WINDOW: Duration = Duration::from_millis(400);
 /// Share of the window in percent that it may use. The rule says 10; on a loaded machine the
@@ -24,11 +27,16 @@ const LATE: Duration = Duration::from_millis(500);
 
 pub(super) fn waits(scene: &mut Scene) -> Outcome {
     let object = filled(scene, &messages(0..2), 0)?;
-    let consumer = scene.attach(CONSUMER)?;
+    let consumer = attach_with_little_patience(scene)?;
     take(scene, consumer, 0, &messages(0..2))?;
     scene.send(consumer, b"\n");
     // Whether it spins is the next check's question, and what it sleeps on is its own affair.
-    let event = scene.event(consumer);
+    let event = match scene.event(consumer) {
+        event @ (Event::Polls | Event::Spins | Event::Silent) => {
+            ends_after(scene, consumer, 4 * PATIENCE).map_or(event, Event::Ended)
+        }
+        event => event,
+    };
     let seen = match event {
         Event::Line(line) => format!("your consumer prints `{}`", shown(&line)),
         Event::WantsInput => "your consumer takes nothing and wants the next line".to_owned(),
@@ -38,7 +46,7 @@ pub(super) fn waits(scene: &mut Scene) -> Outcome {
         Event::Ended(exit) => {
             // A `todo!` or a panic has a diagnosis of its own.
             let stop = scene.explain(consumer, "waits for the next message", Event::Ended(exit));
-            let general = matches!(exit, crate::process::Exit::Code(code) if code != 101);
+            let general = matches!(exit, Exit::Code(code) if code != 101);
             if !general {
                 return Err(stop);
             }
@@ -57,6 +65,25 @@ pub(super) fn waits(scene: &mut Scene) -> Outcome {
         .expected("a consumer that has taken everything waits for the next message")
         .seen(seen)
         .into())
+}
+
+/// Starts a consumer whose patience is soon at its end, should it count for more than opening.
+fn attach_with_little_patience(scene: &mut Scene) -> Outcome<Actor> {
+    let environment = [("LAB_PATIENCE_MS", PATIENCE.as_millis().to_string())];
+    let start = Start { environment: &environment, ..Start::default() };
+    let consumer = scene.start_with(&[CONSUMER, &["--step"]].concat(), start)?;
+    scene.line(consumer, "opens the segment and prints `attached`")?;
+    Ok(consumer)
+}
+
+/// Leaves the program alone for so long, not counting what it had no processor; says how it ended, if it did.
+fn ends_after(scene: &mut Scene, actor: Actor, window: Duration) -> Option<Exit> {
+    let pid = scene.pid(actor);
+    let (start, starved) = (Instant::now(), procfs::starved(pid));
+    let left_alone =
+        || start.elapsed().saturating_sub(procfs::starved(pid).saturating_sub(starved));
+    scene.until(|scene| scene.processes[actor.0].exit().is_some() || left_alone() > window);
+    scene.processes[actor.0].exit()
 }
 
 pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
