@@ -89,6 +89,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         step: "mutex",
+        id: "mutex-comes-back",
+        title: "the lock comes back when the gate fails",
+        run: locked::comes_back,
+    },
+    Check {
+        step: "mutex",
         id: "every-mutex-schedule",
         title: "two workers lose nothing under any schedule",
         run: schedules::mutex,
@@ -122,6 +128,18 @@ pub(super) const CHECKS: &[Check] = &[
         id: "both-words-inside",
         title: "both words are touched after the lock is taken",
         run: record::both_words_inside,
+    },
+    Check {
+        step: "whole-record",
+        id: "reads-in-order",
+        title: "under the lock, too, `left` is read before the gate and `right` after it",
+        run: record::reads_in_order,
+    },
+    Check {
+        step: "whole-record",
+        id: "record-lock-comes-back",
+        title: "the lock comes back when the gate fails",
+        run: record::lock_comes_back,
     },
     Check {
         step: "whole-record",
@@ -176,6 +194,18 @@ pub(super) const CHECKS: &[Check] = &[
         id: "two-pieces",
         title: "of two customers between look and act, both buy if there are two pieces",
         run: sell::two_pieces,
+    },
+    Check {
+        step: "check-then-act",
+        id: "too-late-again",
+        title: "who is too late again and again buys in the end",
+        run: sell::too_late_again,
+    },
+    Check {
+        step: "check-then-act",
+        id: "sell-lock-comes-back",
+        title: "the lock comes back when the gate fails",
+        run: sell::lock_comes_back,
     },
     Check {
         step: "check-then-act",

@@ -53,6 +53,29 @@ pub(super) fn crowd(scene: &mut Scene) -> Outcome {
     crowd_counts(scene, "mutex", MANY / 50)
 }
 
+pub(super) fn comes_back(scene: &mut Scene) -> Outcome {
+    comes_back_when_the_gate_fails(scene, "mutex")
+}
+
+/// The gate fails: `arrived` holds as many permits as a semaphore can. Who ends for that leaves the
+/// lock as it was. Nothing is asked of one that goes on.
+pub(super) fn comes_back_when_the_gate_fails(scene: &mut Scene, mode: &'static str) -> Outcome {
+    open_shop(scene, 1)?;
+    scene.peer()?.sem_init(ARRIVED, i32::MAX as u32, true)?;
+    let worker = Worker::gated(scene, mode)?;
+    let Event::Ended(_) = worker.begin(scene, "7") else { return Ok(()) };
+    let value = scene.peer()?.sem_value(MUTEX)?;
+    let code = match value {
+        1 => return Ok(()),
+        ..=0 => "keeps-the-lock",
+        _ => "gives-back-twice",
+    };
+    Err(fail(code)
+        .expected(format!("`mutex` is 1 after the gate has failed in the mode `{mode}`"))
+        .seen(format!("it is {value}, and the worker has ended"))
+        .into())
+}
+
 /// Requires the lock to be taken while a worker is at the gate.
 pub(super) fn is_inside(scene: &mut Scene, mode: &str) -> Outcome {
     let value = scene.peer()?.sem_value(MUTEX)?;

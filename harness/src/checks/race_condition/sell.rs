@@ -1,5 +1,6 @@
 //! Step check-then-act: what was seen may be gone when it comes to acting.
 
+use super::locked::comes_back_when_the_gate_fails;
 use super::stage::{
     MANY, Worker, all_at_once, go, lock_is_free, open_shop, rounds, sleeps_on, takes_over,
 };
@@ -14,6 +15,9 @@ use crate::watch::Event;
 
 /// Tries of all customers together after which one who still comes to the gate never looks again.
 const TRIES: usize = 12;
+
+/// How often somebody else is faster than one customer.
+const TOO_LATE: u64 = 8;
 
 pub(super) fn alone(scene: &mut Scene) -> Outcome {
     let object = open_shop(scene, 3)?;
@@ -124,6 +128,50 @@ pub(super) fn two_pieces(scene: &mut Scene) -> Outcome {
     }
     balances(&object, 0, 2, "when two customers have bought two pieces")?;
     lock_is_free(scene)
+}
+
+/// Somebody is faster in each try, with stock left. Who holds the lock from look to act is never too
+/// late, and our process does not go past its lock.
+pub(super) fn too_late_again(scene: &mut Scene) -> Outcome {
+    let stock = 2 * TRIES as u64;
+    let object = open_shop(scene, stock)?;
+    let customer = Worker::gated(scene, "sell")?;
+    scene.send(customer.actor, b"\n");
+    let (mut faster, mut tries) = (0, 0);
+    let line = loop {
+        match scene.event(customer.actor) {
+            Event::Line(line) => break line,
+            event if sleeps_on(&event, GO) && tries < TRIES => {
+                tries += 1;
+                if faster < TOO_LATE && scene.peer()?.sem_value(MUTEX)? > 0 {
+                    faster += 1;
+                    scene.peer()?.put64(STOCK, stock - faster)?;
+                    scene.peer()?.put64(SOLD, faster)?;
+                }
+                go(scene)?;
+            }
+            event if sleeps_on(&event, GO) => {
+                return Err(fail("looks-only-once")
+                    .expected("a customer who was too late looks at the stock once more")
+                    .seen(format!("after {tries} tries it comes to the gate again"))
+                    .into());
+            }
+            event => return Err(customer.stuck(scene, "buys", event)),
+        }
+    };
+    if line != "sold" {
+        return Err(fail("refuses-with-stock")
+            .expected(format!("a customer buys in the end, with {} in stock", stock - faster))
+            .seen(format!("`{}`, after somebody else was faster {faster} times", shown(&line)))
+            .into());
+    }
+    let when = "when a customer has bought at last";
+    balances(&object, stock - faster - 1, faster + 1, when)?;
+    lock_is_free(scene)
+}
+
+pub(super) fn lock_comes_back(scene: &mut Scene) -> Outcome {
+    comes_back_when_the_gate_fails(scene, "sell")
 }
 
 /// What nobody can force from outside: `sold`, too, is a word that two change at once, and a stock

@@ -30,13 +30,19 @@ struct shop {
 _Static_assert(sizeof(struct shop) == 1344, "shop");
 
 static struct shop *shop;
-static int gated;
+static int gated, inside;
 
-static void die(int code, const char *what) { fprintf(stderr, "error: %s\n", what); exit(code); }
+static void die(int code, const char *what) {
+    if (inside) sem_post(&shop->mutex);
+    fprintf(stderr, "error: %s\n", what);
+    exit(code);
+}
 static uint64_t get(word *w) { return atomic_load_explicit(w, memory_order_relaxed); }
 static void set(word *w, uint64_t v) { atomic_store_explicit(w, v, memory_order_relaxed); }
 static void P(sem_t *s) { while (sem_wait(s)) if (errno != EINTR) die(20, strerror(errno)); }
 static void V(sem_t *s) { if (sem_post(s)) die(20, strerror(errno)); }
+static void enter(void) { P(&shop->mutex); inside = 1; }
+static void leave(void) { inside = 0; V(&shop->mutex); }
 static void gate(void) { if (gated) { V(&shop->arrived); P(&shop->go); } }
 
 static void add(word *w) { uint64_t seen = get(w); gate(); set(w, seen + 1); }
@@ -111,7 +117,7 @@ static void work(const char *mode, uint64_t shard, int step) {
     while (getline(&line, &room, stdin) >= 0) {
         int done = 1;
         if (!strcmp(mode, "racy")) add(&shop->counter);
-        else if (!strcmp(mode, "mutex")) { P(&shop->mutex); add(&shop->counter); V(&shop->mutex); }
+        else if (!strcmp(mode, "mutex")) { enter(); add(&shop->counter); leave(); }
         else if (!strcmp(mode, "atomic")) atomic_fetch_add(&shop->counter, 1);
         else if (!strcmp(mode, "sell")) done = sell();
         else if (!strcmp(mode, "shard")) {
@@ -121,14 +127,14 @@ static void work(const char *mode, uint64_t shard, int step) {
         else if (!strcmp(mode, "write-racy") || !strcmp(mode, "write")) {
             value = number(line);
             if (mode[5]) write_both(value);
-            else { P(&shop->mutex); write_both(value); V(&shop->mutex); }
+            else { enter(); write_both(value); leave(); }
             if (step) printf("wrote %lu\n", value);
             fflush(stdout);
             effect++;
             continue;
         } else {
             if (mode[4]) read_both(&left, &right);
-            else { P(&shop->mutex); read_both(&left, &right); V(&shop->mutex); }
+            else { enter(); read_both(&left, &right); leave(); }
             printf("read %lu %lu\n", left, right);
             fflush(stdout);
             effect++;
