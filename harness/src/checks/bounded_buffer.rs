@@ -89,6 +89,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("robust", "producer-repairs", "a producer repairs what a death left, after every line", robust::producer_repairs),
     check("robust", "consumer-repairs", "a consumer repairs what a death left, after every line", robust::consumer_repairs),
     check("robust", "waiting", "those who wait for the lock go on when its holder dies", robust::wakes_the_waiting),
+    check("robust", "sleeping", "those who sleep for a permit go on when another repairs", robust::wakes_the_sleeping),
     check("robust", "surplus", "a permit that the indices do not bear out is dropped", robust::surplus),
     check("robust", "surplus-inside", "whether a permit is borne out is looked at inside", robust::surplus_inside),
     check("robust", "after-the-close", "a death in a closed buffer keeps nobody from the end", robust::after_the_close),

@@ -198,7 +198,28 @@ pub(super) fn attaching(scene: &mut Scene) -> Outcome {
                 .into());
         }
     }
-    permits(scene, (1, 2, 1), By::Both, "after both have attached")
+    permits(scene, (1, 2, 1), By::Both, "after both have attached")?;
+    scene.peer()?.sem_wait(MUTEX)?;
+    for side in ["producer", "consumer"] {
+        let bytes = scene.object()?.bytes();
+        let actor = scene.start(&[side, NAME, "--step"])?;
+        // Who takes the lock to open the buffer waits here, and that is no initialisation.
+        if matches!(scene.event(actor), Event::Asleep(_)) {
+            scene.kill(actor);
+            continue;
+        }
+        let now = scene.object()?;
+        if now.bytes() != bytes {
+            return Err(fail("attaching-resets")
+                .expected(format!(
+                    "`mutex` is 0 and no byte is another than before, after your {side} has attached \
+                     while our process holds the lock"
+                ))
+                .seen(format!("bytes have changed: `mutex` is {}", now.u32(MUTEX)))
+                .into());
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn refusals(scene: &mut Scene) -> Outcome {

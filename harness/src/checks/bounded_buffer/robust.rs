@@ -298,6 +298,42 @@ pub(super) fn wakes_the_waiting(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
+/// Those who sleep in `full` or `empty`: the permit they wait for is one that the dead process owes.
+/// How many permits there are in the end is not asked: a repairer may count while they wake.
+pub(super) fn wakes_the_sleeping(scene: &mut Scene) -> Outcome {
+    ring(scene, shape(3))?;
+    let (producer, consumer) = (producer(scene)?, consumer(scene)?);
+    scene.send(consumer, b"\n");
+    sleeps_on(scene, consumer, FULL, "the buffer is empty", "empty-is-the-end")?;
+    stores_tail(scene.peer()?)?;
+    scene.peer()?.kill();
+    scene.dismiss_peer();
+    let death = &DEATHS[2];
+    comes_back(scene, producer, &message(1), "produced 1", death)?;
+    let doing = "wakes when another has repaired what a death after the store of `tail` left";
+    let event = scene.answer(consumer);
+    lives_on(scene, consumer, doing, event, &printed(&message(0)))?;
+    comes_back(scene, consumer, b"\n", &printed(&message(1)), death)?;
+    scene.renew();
+
+    ring(scene, shape(2))?;
+    for number in 0..2 {
+        ring::push(scene.peer()?, &message(number))?;
+    }
+    let (producer, consumer) = (self::producer(scene)?, self::consumer(scene)?);
+    scene.send(producer, &message(2));
+    sleeps_on(scene, producer, EMPTY, "the buffer is full", "believes-a-permit-too-many")?;
+    stores_head(scene.peer()?)?;
+    scene.peer()?.kill();
+    scene.dismiss_peer();
+    let death = &DEATHS[5];
+    comes_back(scene, consumer, b"\n", &printed(&message(1)), death)?;
+    let doing = "wakes when another has repaired what a death after the store of `head` left";
+    let event = scene.answer(producer);
+    lives_on(scene, producer, doing, event, "produced 1")?;
+    comes_back(scene, consumer, b"\n", &printed(&message(2)), death)
+}
+
 /// Permits that nothing stands behind, as a repair may leave them; then the same while a permit of the
 /// other side is in our hand, so that the semaphores alone do not show how full the buffer is.
 pub(super) fn surplus(scene: &mut Scene) -> Outcome {
