@@ -118,9 +118,9 @@ impl Flow {
             && !self.all().any(|(_, step)| orders(step))
     }
 
-    /// What the fences in here do for the stores, or the loads, at this offset. One does nothing that
-    /// can only come behind the store, or before the load; nor does one behind which the message is
-    /// still written before the store; nor one that stands at another field.
+    /// What the fences in here do for the stores, or the loads, at this offset. A releasing one does
+    /// nothing right behind the store, nor where the message is still written between the two. Either
+    /// kind is there for the field beside which it stands, and for the others if it happens so.
     /// `writers` are the functions that write what may be a message.
     pub(super) fn fences_at(
         &self,
@@ -138,24 +138,32 @@ impl Flow {
             Step::Calls(name) => writers.contains(name),
             _ => false,
         };
+        let is_here = |at| here.contains(&at);
         let fences = self.all().filter(|(_, step)| match step {
             Step::Fence { acquires, releases } => *(if stores { releases } else { acquires }),
             _ => false,
         });
         let found = fences.map(|(fence @ (block, at), _)| {
-            if here.is_empty() {
-                let steps = &self.blocks[block].steps;
-                let beside = if stores { steps.get(at + 1) } else { steps[..at].last() };
-                // The word at a distance of 0 may be any that was handed to the function.
-                let another = beside.and_then(|step| step.field(stores)).is_some_and(|to| to != 0);
-                if another { Fencing::Nothing } else { Fencing::Elsewhere }
-            } else if match stores {
-                true => self.reaches(fence, |at| here.contains(&at), writes),
-                false => here.iter().any(|&load| self.reaches(load, |at| at == fence, |_| false)),
-            } {
-                Fencing::There
+            let orders = if stores {
+                self.reaches(fence, is_here, writes)
             } else {
+                here.iter().any(|&load| self.reaches(load, |at| at == fence, |_| false))
+            };
+            let steps = &self.blocks[block].steps;
+            let (before, behind) = (steps[..at].last(), steps.get(at + 1));
+            let field = |step: Option<&Step>| step.and_then(|step| step.field(stores));
+            // The word at a distance of 0 may be any that was handed to the function.
+            let of_another = field(if stores { behind } else { before })
+                .is_some_and(|to| to != 0 && to != offset);
+            // Whoever called may have loaded the field before, and a fence is good for that too.
+            let too_late = stores && field(before) == Some(offset);
+            let too_early = stores && self.reaches(fence, is_here, |_| false);
+            if orders {
+                Fencing::There
+            } else if too_late || too_early || of_another {
                 Fencing::Nothing
+            } else {
+                Fencing::Elsewhere
             }
         });
         found.max().unwrap_or(Fencing::Nothing)
