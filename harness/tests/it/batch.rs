@@ -287,7 +287,8 @@ fn killed(tier: &str) {
         let sheet = sheet(&out, &format!("s{number}"));
         assert_eq!(
             (sheet["points"].as_u64(), sheet["outcome"].as_str()),
-            (Some(15), Some("graded"))
+            (Some(15), Some("graded")),
+            "{sheet}"
         );
     }
     // Once more, and nothing is graded.
