@@ -16,6 +16,9 @@ use crate::toolchain::Toolchain;
 /// What the folders of seeds are called.
 const PREFIX: &str = "seed-";
 
+/// The file in it that is written last.
+const DONE: &str = "done";
+
 /// A seed that nobody began from for so long is of another version of the course or the compiler.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -40,9 +43,9 @@ impl Seed {
         Ok(seed)
     }
 
-    /// The file that is written last; its time is that of the last use.
+    /// Its time is that of the last use.
     fn done(&self) -> PathBuf {
-        self.folder.join("done")
+        self.folder.join(DONE)
     }
 
     /// Notes that it is in use. Who may only read it loses nothing by that.
@@ -50,9 +53,12 @@ impl Seed {
         let _ = fs::File::open(self.done()).and_then(|file| file.set_modified(SystemTime::now()));
     }
 
+    /// Builds it aside. If we are killed, our compiler goes on for a while, and must not write into the
+    /// seed that the next one builds.
     fn build(&self, course: &Course) -> Result<()> {
-        let _ = fs::remove_dir_all(&self.folder);
-        let (tree, target) = (self.folder.join("tree"), self.folder.join("target"));
+        let aside = self.folder.with_extension(std::process::id().to_string());
+        let _ = fs::remove_dir_all(&aside);
+        let (tree, target) = (aside.join("tree"), aside.join("target"));
         overlay::lay_as_is(course, &tree)?;
         overlay::put(&tree.join("Cargo.lock"), &fs::read(course.root.join("Cargo.lock"))?)?;
         // The lock file loses the harness's own dependencies here, and is complete from then on. What a
@@ -89,7 +95,10 @@ impl Seed {
         if !output.status.success() {
             return Err(cargo_failed(&String::from_utf8_lossy(&output.stderr)));
         }
-        overlay::put(&self.done(), b"")
+        overlay::put(&aside.join(DONE), b"")?;
+        let _ = fs::remove_dir_all(&self.folder);
+        fs::rename(&aside, &self.folder)
+            .with_context(|| format!("cannot move {} to its place", aside.display()))
     }
 
     /// Makes a workshop of this folder. One that grew from another seed is of another time.
@@ -122,7 +131,7 @@ fn name(course: &Course) -> Result<String> {
 fn remove_old(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_seed = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let used = entry.path().join("done").metadata().and_then(|done| done.modified());
+        let used = entry.path().join(DONE).metadata().and_then(|done| done.modified());
         let stays = used.is_ok_and(|used| used.elapsed().unwrap_or_default() < KEPT);
         if is_seed && !stays {
             let _ = fs::remove_dir_all(entry.path());
