@@ -96,10 +96,13 @@ pub(super) fn is_denied(scene: &mut Scene) -> Outcome {
 type Spoil = (&'static str, fn(&mut Peer) -> Asked);
 
 pub(super) fn refuses_a_foreign_prefix(scene: &mut Scene) -> Outcome {
-    const CASES: [Spoil; 7] = [
+    const CASES: [Spoil; 8] = [
         ("the magic is another", |peer| peer.put64(prefix::MAGIC, 0x1122_3344_5566_7788)),
         ("the magic is 0", |peer| peer.put64(prefix::MAGIC, 0)),
         ("the magic is that of the second lab", |peer| peer.put64(prefix::MAGIC, prefix::magic(2))),
+        ("the last byte of the magic is a letter, not a zero", |peer| {
+            peer.put64(prefix::MAGIC, prefix::magic(1) | u64::from(b'X') << 56)
+        }),
         ("the version is 2", |peer| peer.put32(prefix::VERSION, 2)),
         ("the version is 0", |peer| peer.put32(prefix::VERSION, 0)),
         ("the state is 7", |peer| peer.put32(prefix::STATE, 7)),
