@@ -100,7 +100,9 @@ impl Buffer {
             let nothing = self.messages()? == 0;
             let _held = self.enter(Permit::Full)?;
             let head = control.head.load(Relaxed);
-            if nothing {
+            // Without a robust lock, only the end token has no message behind it.
+            let robust = control.lock.load(Relaxed) == 1;
+            if if robust { nothing } else { self.messages()? == 0 } {
                 if self.is_closed() {
                     // This was the end token. It is for every consumer, so it goes back.
                     control.full.post()?;
