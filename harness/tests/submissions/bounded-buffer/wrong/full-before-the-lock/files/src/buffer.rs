@@ -78,7 +78,9 @@ impl Buffer {
             // First the permit, then the lock: who slept here with the lock in its hand would keep
             // out the very consumer it waits for.
             control.empty.wait()?; // pairs with (c): the slot was copied out
-            if self.messages()? == u64::from(self.geometry.capacity) {
+            // Without a robust lock no permit is ever one too many.
+            let robust = control.lock.load(Relaxed) == 1;
+            if robust && self.messages()? == u64::from(self.geometry.capacity) {
                 // A repair may have posted one permit too many. The indices have the last word.
                 continue;
             }
