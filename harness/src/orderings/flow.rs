@@ -107,13 +107,9 @@ impl Flow {
         self.all().any(|(_, step)| matches!(step, Step::Fence { .. }))
     }
 
-    /// Whether it writes what may be a message, and nothing in it could order that.
+    /// Whether it writes what may be a message, and none of its accesses orders that.
     pub(super) fn only_writes(&self) -> bool {
-        let orders = |step: &Step| match step {
-            Step::Fence { .. } => true,
-            Step::Field(access) => access.strength == Strength::Ordered,
-            _ => false,
-        };
+        let orders = |step: &Step| matches!(step, Step::Field(access) if access.strength == Strength::Ordered);
         self.all().any(|(_, step)| matches!(step, Step::Writes))
             && !self.all().any(|(_, step)| orders(step))
     }
