@@ -2,8 +2,8 @@
 //!
 //! On x86-64 a relaxed store and a releasing one are the same instruction, so no run can show the
 //! difference. The intermediate representation still has it: `store atomic … release`. An access is
-//! counted when its address is a constant distance from a plain base, because then the distance is
-//! the field's offset in the segment. A fence in the same function, after a load or before a store,
+//! counted when it is atomic and its address a constant distance from a plain base, because then the
+//! distance is the field's offset in the segment. A fence in the same function, after a load or before a store,
 //! orders it as well. All else is left undecided, and a student is accused only where every counted
 //! access is too weak and nothing in sight could make up for it.
 
@@ -14,32 +14,20 @@ use std::collections::{BTreeSet, HashMap};
 use crate::indivisible::{Functions, callee};
 use crate::orderings::flow::{Fencing, Flow};
 
-/// How strong an access is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strength {
-    /// No atomic access at all.
-    Plain,
-    /// Atomic, ordering nothing else.
-    Relaxed,
-    /// Acquire for a load, release for a store, or stronger.
-    Ordered,
-}
-
-/// One access at a constant offset.
+/// One atomic access at a constant offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Access {
     offset: u64,
     stores: bool,
-    strength: Strength,
+    /// Whether it acquires, for a load, or releases, for a store: else it is relaxed.
+    ordered: bool,
 }
 
 /// The accesses of one program, and whether anything else orders memory.
 #[derive(Clone, Debug, Default)]
 pub struct Orderings {
     accesses: Vec<Access>,
-    /// Whether there is something that may order loads, and stores, of any field: assembly, or an
-    /// ordered access whose address is not a constant distance away or is handed to the function
-    /// as it is.
+    /// Whether there is something that may order loads, and stores, of any field.
     anywhere: [bool; 2],
     /// The functions with a fence.
     fenced: Vec<Flow>,
@@ -49,17 +37,13 @@ pub struct Orderings {
     pub functions: Functions,
 }
 
-/// Indices of `Orderings::anywhere`.
-const LOADS: usize = 0;
-const STORES: usize = 1;
-
 /// What the orderings at one offset say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// At least one access orders what it should.
     Ordered,
-    /// Every access that could be placed is too weak: the strongest of them.
-    TooWeak(Strength),
+    /// Every access that could be placed is relaxed.
+    TooWeak,
     /// Nothing could be placed, or something else may do the ordering: a fence that some way leads
     /// through, or an ordered access that could not be placed.
     Undecided,
@@ -97,49 +81,33 @@ impl Orderings {
 
     fn find(&self, offset: u64, stores: bool) -> Finding {
         let here = self.accesses.iter().filter(|a| a.offset == offset && a.stores == stores);
-        match here.map(|access| access.strength).max() {
-            Some(Strength::Ordered) => Finding::Ordered,
-            Some(Strength::Relaxed) => {
+        match here.map(|access| access.ordered).max() {
+            Some(true) => Finding::Ordered,
+            Some(false) => {
                 let flows = self.fenced.iter();
                 let by_fences =
                     flows.map(|flow| flow.fences_at(offset, stores, &self.writers)).max();
                 match by_fences {
                     Some(Fencing::There) => Finding::Ordered,
                     Some(Fencing::Elsewhere) => Finding::Undecided,
-                    _ if self.anywhere[if stores { STORES } else { LOADS }] => Finding::Undecided,
-                    _ => Finding::TooWeak(Strength::Relaxed),
+                    _ if self.anywhere[usize::from(stores)] => Finding::Undecided,
+                    _ => Finding::TooWeak,
                 }
             }
-            // A plain access may well be one of another structure that has a field at this offset.
-            _ => Finding::Undecided,
+            None => Finding::Undecided,
         }
     }
 
     fn read_function(&mut self, body: &str) {
         let flow = Flow::parse(body);
+        self.accesses.extend(flow.accesses());
+        for (all, here) in self.anywhere.iter_mut().zip(flow.anywhere) {
+            *all |= here;
+        }
         if flow.has_fence() {
             self.fenced.push(flow);
         } else if flow.only_writes() {
             self.writers.extend(body.lines().next().and_then(callee));
-        }
-        let mut addresses: HashMap<&str, Address> = HashMap::new();
-        for line in body.lines().map(str::trim) {
-            if line.contains(" asm ") {
-                self.anywhere = [true; 2];
-            }
-            if let Some((value, address)) = parse_address(line, &addresses) {
-                addresses.insert(value, address);
-            }
-            for (pointer, stores, strength) in accesses(line) {
-                let address = addresses.get(pointer).copied().unwrap_or(Address::BASE);
-                if let Some(offset) = address.offset {
-                    self.accesses.push(Access { offset, stores, strength });
-                }
-                if strength == Strength::Ordered && address.offset.is_none_or(|offset| offset == 0)
-                {
-                    self.anywhere[if stores { STORES } else { LOADS }] = true;
-                }
-            }
         }
     }
 }
@@ -185,6 +153,17 @@ pub(crate) fn parse_address<'a>(
 fn fence(line: &str) -> Option<(bool, bool)> {
     let fence = line.strip_prefix("fence ")?;
     Some((!fence.starts_with("release"), !fence.starts_with("acquire")))
+}
+
+/// How strong an access is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strength {
+    /// No atomic access at all.
+    Plain,
+    /// Atomic, ordering nothing else.
+    Relaxed,
+    /// Acquire for a load, release for a store, or stronger.
+    Ordered,
 }
 
 /// The accesses of one instruction: pointer, whether it stores, how strong.
@@ -233,21 +212,19 @@ mod tests {
     fn a_releasing_store_is_told_from_a_relaxed_one() {
         assert_eq!(Orderings::parse(&module("release")).release_at(64), Finding::Ordered);
         let relaxed = Orderings::parse(&module("monotonic"));
-        assert_eq!(relaxed.release_at(64), WEAK);
+        assert_eq!(relaxed.release_at(64), Finding::TooWeak);
         assert_eq!(relaxed.release_at(192), Finding::Undecided);
         assert_eq!(relaxed.acquire_at(64), Finding::Undecided);
     }
-
-    const WEAK: Finding = Finding::TooWeak(Strength::Relaxed);
 
     #[test]
     fn a_fence_before_the_store_orders_it_and_one_behind_does_not() {
         let before = module("monotonic").replace("  store", "  fence release\n  store");
         assert_eq!(Orderings::parse(&before).release_at(64), Finding::Ordered);
         let acquire = module("monotonic").replace("  store", "  fence acquire\n  store");
-        assert_eq!(Orderings::parse(&acquire).release_at(64), WEAK);
+        assert_eq!(Orderings::parse(&acquire).release_at(64), Finding::TooWeak);
         let behind = module("monotonic").replace("  ret void", "  fence release\n  ret void");
-        assert_eq!(Orderings::parse(&behind).release_at(64), WEAK);
+        assert_eq!(Orderings::parse(&behind).release_at(64), Finding::TooWeak);
         let around = behind.replace("  ret void", "  br label %start");
         assert_eq!(Orderings::parse(&around).release_at(64), Finding::Ordered);
         let elsewhere = module("monotonic") + "\ndefine void @f() {\n  fence seq_cst\n}\n";
@@ -262,9 +239,9 @@ mod tests {
             let steps = format!("{slot}  fence release\n{writes}  store atomic i64");
             module("monotonic").replace("  store atomic i64", &steps)
         };
-        assert_eq!(Orderings::parse(&early(byte)).release_at(64), WEAK);
+        assert_eq!(Orderings::parse(&early(byte)).release_at(64), Finding::TooWeak);
         let copy = "  call void @llvm.memcpy.p0.p0.i64(ptr align 1 %slot, ptr %from, i64 %n)\n";
-        assert_eq!(Orderings::parse(&early(copy)).release_at(64), WEAK);
+        assert_eq!(Orderings::parse(&early(copy)).release_at(64), Finding::TooWeak);
         let count = "  %head = getelementptr inbounds i8, ptr %base, i64 128\n  \
                      store atomic i64 %n, ptr %head monotonic, align 8\n";
         assert_eq!(Orderings::parse(&early(count)).release_at(64), Finding::Ordered);
@@ -272,7 +249,7 @@ mod tests {
         assert_eq!(Orderings::parse(&call).release_at(64), Finding::Ordered);
         let write =
             format!("\ndefine void @write(ptr %base) {{\nstart:\n{slot}{byte}  ret void\n}}\n");
-        assert_eq!(Orderings::parse(&(call + &write)).release_at(64), WEAK);
+        assert_eq!(Orderings::parse(&(call + &write)).release_at(64), Finding::TooWeak);
     }
 
     #[test]
@@ -281,7 +258,7 @@ mod tests {
                      %state = getelementptr inbounds i8, ptr %base, i64 12\n  fence release\n  \
                      store atomic i32 1, ptr %state monotonic, align 4\n  ret void\n}\n";
         let both = Orderings::parse(&(module("monotonic") + ready));
-        assert_eq!(both.release_at(64), WEAK);
+        assert_eq!(both.release_at(64), Finding::TooWeak);
         assert_eq!(both.release_at(12), Finding::Ordered);
         let handed_over = ready.replace("i64 12", "i64 0");
         let both = Orderings::parse(&(module("monotonic") + &handed_over));
@@ -293,7 +270,7 @@ mod tests {
         let load = "load atomic i64, ptr %tail monotonic, align 8";
         let store = "store atomic i64 %next, ptr %tail monotonic, align 8, !noalias !4";
         let loading = module("monotonic").replace(store, &format!("%now = {load}"));
-        assert_eq!(Orderings::parse(&loading).acquire_at(64), WEAK);
+        assert_eq!(Orderings::parse(&loading).acquire_at(64), Finding::TooWeak);
         let behind = loading.replace("  ret void", "  fence acquire\n  ret void");
         assert_eq!(Orderings::parse(&behind).acquire_at(64), Finding::Ordered);
         // Whoever called may have loaded it before as well.
@@ -302,7 +279,7 @@ mod tests {
         let around = before.replace("  ret void", "  br i1 %seen, label %start, label %end");
         assert_eq!(Orderings::parse(&around).acquire_at(64), Finding::Ordered);
         let release = loading.replace("  ret void", "  fence release\n  ret void");
-        assert_eq!(Orderings::parse(&release).acquire_at(64), WEAK);
+        assert_eq!(Orderings::parse(&release).acquire_at(64), Finding::TooWeak);
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use crate::indivisible::{callee, is_call, jumps_to, label};
 use crate::orderings::{Access, Address, Strength, accesses, fence, parse_address};
 
-/// A function with a fence in it.
+/// What one function does that matters for orderings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flow {
     blocks: Vec<Block>,
+    /// Whether it may order loads, and stores, of any field: with assembly, or with an ordered access
+    /// whose address is not a constant distance away or is handed to the function as it is.
+    pub(super) anywhere: [bool; 2],
 }
 
 /// Steps that follow each other, and the blocks that may come next.
@@ -63,6 +66,7 @@ impl Flow {
         let mut addresses: HashMap<&str, Address> = HashMap::new();
         // The first block may have no name.
         let mut blocks = vec![Block::default()];
+        let mut anywhere = [body.contains(" asm "); 2];
         for line in body.lines() {
             if label(line).is_some() {
                 blocks.push(Block::default());
@@ -86,9 +90,13 @@ impl Flow {
             }
             for (pointer, stores, strength) in accesses(line) {
                 let address = addresses.get(pointer).copied().unwrap_or(Address::BASE);
+                let ordered = strength == Strength::Ordered;
+                if ordered && address.offset.is_none_or(|offset| offset == 0) {
+                    anywhere[usize::from(stores)] = true;
+                }
                 match address.offset {
                     Some(offset) if strength != Strength::Plain => {
-                        block.steps.push(Step::Field(Access { offset, stores, strength }));
+                        block.steps.push(Step::Field(Access { offset, stores, ordered }));
                     }
                     // A plain store may well be one into the function's own memory.
                     None if stores
@@ -100,7 +108,15 @@ impl Flow {
                 }
             }
         }
-        Flow { blocks }
+        Flow { blocks, anywhere }
+    }
+
+    /// Its atomic accesses at constant offsets.
+    pub(super) fn accesses(&self) -> impl Iterator<Item = Access> {
+        self.all().filter_map(|(_, step)| match step {
+            Step::Field(access) => Some(*access),
+            _ => None,
+        })
     }
 
     pub(super) fn has_fence(&self) -> bool {
@@ -109,9 +125,8 @@ impl Flow {
 
     /// Whether it writes what may be a message, and none of its accesses orders that.
     pub(super) fn only_writes(&self) -> bool {
-        let orders = |step: &Step| matches!(step, Step::Field(access) if access.strength == Strength::Ordered);
         self.all().any(|(_, step)| matches!(step, Step::Writes))
-            && !self.all().any(|(_, step)| orders(step))
+            && !self.accesses().any(|access| access.ordered)
     }
 
     /// What the fences in here do for the stores, or the loads, at this offset. A releasing one does

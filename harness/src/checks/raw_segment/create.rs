@@ -338,7 +338,7 @@ pub(super) fn ordered(finding: Finding, code: &'static str, word: &str) -> Outco
         if code == "publishes-relaxed" { ("stored", "Release") } else { ("read", "Acquire") };
     match finding {
         Finding::Ordered => Ok(()),
-        Finding::TooWeak(_) => Err(fail(code)
+        Finding::TooWeak => Err(fail(code)
             .expected(format!("`{word}` is {verb} with {ordering}, or ordered by a fence"))
             .seen(format!("in the compiler's output it is {verb} without any ordering"))
             .into()),

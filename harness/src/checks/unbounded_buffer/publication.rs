@@ -2,7 +2,7 @@
 
 use crate::checks::unbounded_buffer::stage::{CONSUMER, filled, messages};
 use crate::diagnosis::fail;
-use crate::orderings::{Finding, Strength};
+use crate::orderings::Finding;
 use crate::peer::log::TAIL;
 use crate::scene::Scene;
 use crate::verdict::{Outcome, Stop};
@@ -11,9 +11,9 @@ use crate::watch::Event;
 pub(super) fn release(scene: &mut Scene) -> Outcome {
     match scene.bench().orderings()?.release_at(TAIL) {
         Finding::Ordered => Ok(()),
-        Finding::TooWeak(strength) => Err(fail("publishes-relaxed")
+        Finding::TooWeak => Err(fail("publishes-relaxed")
             .expected("tail is stored with Release, or ordered in another way")
-            .seen(format!("every store to it is {}", named(strength)))
+            .seen("every store to it is Relaxed")
             .into()),
         Finding::Undecided => Err(undecided("stores to tail")),
     }
@@ -31,20 +31,11 @@ pub(super) fn acquire(scene: &mut Scene) -> Outcome {
     }
     match scene.bench().orderings()?.acquire_at(TAIL) {
         Finding::Ordered => Ok(()),
-        Finding::TooWeak(strength) => Err(fail("reads-relaxed")
+        Finding::TooWeak => Err(fail("reads-relaxed")
             .expected("tail is loaded with Acquire, or ordered in another way")
-            .seen(format!("every load of it is {}", named(strength)))
+            .seen("every load of it is Relaxed")
             .into()),
         Finding::Undecided => Err(undecided("loads of tail")),
-    }
-}
-
-/// The strength of an access in a message.
-pub(super) fn named(strength: Strength) -> &'static str {
-    match strength {
-        Strength::Plain => "a plain access, not even an atomic one",
-        Strength::Relaxed => "Relaxed",
-        Strength::Ordered => "ordered",
     }
 }
 
