@@ -27,6 +27,9 @@ use crate::{cleanup, procfs};
 /// Most bytes kept of each output stream; what comes after is read and dropped.
 const OUTPUT_CAP: usize = 4 << 20;
 
+/// The patience of a program, unless told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// No file of a program, the object in `/dev/shm` included, grows beyond this many bytes.
 const FILE_CAP: u64 = 256 << 20;
 
@@ -59,6 +62,8 @@ pub struct Start<'a> {
     pub arguments: &'a [&'a str],
     /// Variables on top of the fixed environment.
     pub environment: &'a [(&'a str, String)],
+    /// How long it may wait when it opens, as its `LAB_PATIENCE_MS`; 5 s unless told.
+    pub patience: Option<Duration>,
     /// The file creation mask, 022 unless told.
     pub umask: Option<u32>,
     /// Largest file it may make, in bytes; a larger `ftruncate` fails with `EFBIG`.
@@ -73,6 +78,13 @@ pub struct Start<'a> {
     pub output: Option<File>,
     /// What it gives up before it runs.
     pub confinement: Option<Arc<Confinement>>,
+}
+
+impl Start<'_> {
+    /// A start with another patience, and else nothing special.
+    pub fn with_patience(patience: Duration) -> Self {
+        Start { patience: Some(patience), ..Start::default() }
+    }
 }
 
 /// A running or ended program. Dropping it kills its whole group.
@@ -96,11 +108,13 @@ impl Process {
     /// What the system says when a program cannot be started: our fault, not the program's.
     pub fn start(program: &Path, folder: &Path, start: Start<'_>) -> io::Result<Process> {
         let mut command = Command::new(program);
+        let patience = start.patience.unwrap_or(PATIENCE);
         command
             .args(start.arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LANG", "C.UTF-8")
+            .env("LAB_PATIENCE_MS", patience.as_millis().to_string())
             .envs(start.environment.iter().map(|(key, value)| (key, value)))
             .current_dir(folder)
             .process_group(0)

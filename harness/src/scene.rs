@@ -135,11 +135,7 @@ impl<'a> Scene<'a> {
     pub fn start_with(&mut self, arguments: &[&str], start: Start<'_>) -> Outcome<Actor> {
         let arguments: Vec<&str> =
             arguments.iter().map(|&a| if a == NAME { self.name.as_str() } else { a }).collect();
-        let mut environment = vec![
-            (MARKER, self.mark()),
-            ("LAB_PATIENCE_MS", "5000".to_owned()),
-            ("RUST_BACKTRACE", "0".to_owned()),
-        ];
+        let mut environment = vec![(MARKER, self.mark()), ("RUST_BACKTRACE", "0".to_owned())];
         environment.extend(start.environment.iter().cloned());
         let confinement = self.bench.confinement();
         let start =

@@ -12,6 +12,7 @@ use crate::watch::Event;
 mod create;
 mod life;
 mod limits;
+mod patience;
 mod reading;
 mod schedules;
 mod strings;
@@ -70,8 +71,8 @@ pub(super) const CHECKS: &[Check] = &[
         "the producer waits through every half-built stage",
         waiting::producer_waits,
     ),
-    check("waiting", "never-made", "without a name it gives up with 11", waiting::never_made),
-    check("waiting", "never-ready", "without READY it gives up with 14", waiting::never_ready),
+    check("waiting", "never-made", "without a name it gives up with 11", patience::never_made),
+    check("waiting", "never-ready", "without READY it gives up with 14", patience::never_ready),
     check(
         "waiting",
         "every-hand-over",

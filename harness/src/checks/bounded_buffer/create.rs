@@ -1,5 +1,7 @@
 //! Step create: the object, its words, its semaphores, and who may make them.
 
+use std::time::Duration;
+
 use crate::checks::common::{create, must_exit, prefix_is_written};
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, ROBUST, Shape, TAIL};
@@ -285,8 +287,7 @@ fn expect_attached(line: &str) -> Outcome {
 }
 
 pub(super) fn opening_gives_up(scene: &mut Scene) -> Outcome {
-    let impatient = [("LAB_PATIENCE_MS", "100".to_owned())];
-    let start = || Start { environment: &impatient, ..Start::default() };
+    let start = || Start::with_patience(Duration::from_millis(100));
     let ended = scene.run_with(&["consumer", NAME], start())?;
     must_exit(&ended, 11, "wrong-refusal", "opening a name that nobody makes")?;
     no_name(scene, "opening gives up")?;

@@ -1,5 +1,7 @@
 //! The steps object, mapping, exclusive and hand-over: what `create` leaves behind.
 
+use std::time::Duration;
+
 use super::{LEN, put, with_peer};
 use crate::checks::common::{must_exit, wrong_exit};
 use crate::diagnosis::fail;
@@ -184,8 +186,7 @@ pub(super) fn maps_shared(scene: &mut Scene) -> Outcome {
 
 /// A producer that has opened the object. One that cannot is the matter of another step.
 fn attached_producer(scene: &mut Scene) -> Outcome<Actor> {
-    let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
-    let start = Start { environment: &environment, ..Start::default() };
+    let start = Start::with_patience(Duration::from_millis(300));
     let producer = scene.start_with(&["producer", NAME, "--step"], start)?;
     let why = match scene.answer(producer) {
         Event::Line(_) => return Ok(producer),
@@ -264,7 +265,7 @@ pub(super) fn publishes_ready(scene: &mut Scene) -> Outcome {
 
 pub(super) fn leaves_nothing_when_it_fails(scene: &mut Scene) -> Outcome {
     // Below the length, so that ftruncate fails; and a length that no object can have.
-    let cases: [(&str, Option<u64>, &str); 2] = [
+    let cases = [
         ("1000000", Some(8192), "an `ftruncate` that fails"),
         ("18446744073709551615", None, "a LEN of 2^64 - 1"),
     ];

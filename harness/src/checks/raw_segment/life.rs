@@ -1,5 +1,7 @@
 //! The step life: a descriptor, a mapping and a name, and when each of them ends.
 
+use std::time::Duration;
+
 use super::{LEN, get, kill, peer_table, producer, put, with_peer};
 use crate::checks::common::must_exit;
 use crate::diagnosis::fail;
@@ -119,14 +121,7 @@ pub(super) fn survives_a_killed_producer(scene: &mut Scene) -> Outcome {
 
 pub(super) fn destroys(scene: &mut Scene) -> Outcome {
     peer_table(scene, &[b"first\n"])?;
-    let ended = scene.run(&["destroy", NAME])?;
-    if scene.exists() {
-        return Err(fail("keeps-the-name")
-            .expected("no name after `destroy`")
-            .seen(format!("`destroy` {}, and the name is still there", ended.exit.told()))
-            .into());
-    }
-    must_exit(&ended, 0, "keeps-the-name", "`destroy`")?;
+    takes_the_name_away(scene, "no name after `destroy`")?;
     let ended = scene.run(&["destroy", NAME])?;
     must_exit(&ended, 11, "destroys-nothing", "`destroy` of a name that nobody has")?;
     removes_whatever_it_names(scene)
@@ -142,18 +137,23 @@ fn removes_whatever_it_names(scene: &mut Scene) -> Outcome {
     for (make, what) in [(unfinished, "an object of 0 bytes"), (foreign, "another lab's object")] {
         scene.renew();
         with_peer(scene, make)?;
-        let environment = [("LAB_PATIENCE_MS", "200".to_owned())];
-        let start = Start { environment: &environment, ..Start::default() };
-        let ended = scene.run_with(&["destroy", NAME], start)?;
-        if scene.exists() {
-            return Err(fail("keeps-the-name")
-                .expected(format!("no name after `destroy`, though it is that of {what}"))
-                .seen(format!("`destroy` {}, and the name is still there", ended.exit.told()))
-                .into());
-        }
-        must_exit(&ended, 0, "keeps-the-name", "`destroy`")?;
+        let expected = format!("no name after `destroy`, though it is that of {what}");
+        takes_the_name_away(scene, &expected)?;
     }
     Ok(())
+}
+
+fn takes_the_name_away(scene: &mut Scene, expected: &str) -> Outcome {
+    // Who opens the object first, in spite of all, shall not take long over it.
+    let start = Start::with_patience(Duration::from_millis(200));
+    let ended = scene.run_with(&["destroy", NAME], start)?;
+    if scene.exists() {
+        return Err(fail("keeps-the-name")
+            .expected(expected)
+            .seen(format!("`destroy` {}, and the name is still there", ended.exit.told()))
+            .into());
+    }
+    must_exit(&ended, 0, "keeps-the-name", "`destroy`")
 }
 
 pub(super) fn outlives_the_name(scene: &mut Scene) -> Outcome {
@@ -161,8 +161,7 @@ pub(super) fn outlives_the_name(scene: &mut Scene) -> Outcome {
     let mut actors = Vec::new();
     for role in ["consumer", "producer"] {
         // Who looks the name up again later shall not take long to say that it is gone.
-        let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
-        let start = Start { environment: &environment, ..Start::default() };
+        let start = Start::with_patience(Duration::from_millis(300));
         let actor = scene.start_with(&[role, NAME, "--step"], start)?;
         scene.line(actor, "opens the segment and prints `attached`")?;
         actors.push(actor);

@@ -2,6 +2,7 @@
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use super::{LEN, peer_table, with_peer};
 use crate::checks::common::{must_exit, wrong_exit};
@@ -65,8 +66,7 @@ fn modes_mean_something() -> Outcome {
 
 /// Runs a program that has to obey the object's mode, root's programs too.
 fn obedient(scene: &mut Scene, role: &str) -> Outcome<Ended> {
-    let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
-    let start = Start { obey_modes: true, environment: &environment, ..Start::default() };
+    let start = Start { obey_modes: true, ..Start::with_patience(Duration::from_millis(300)) };
     scene.run_with(&[role, NAME], start)
 }
 
@@ -123,8 +123,7 @@ pub(super) fn refuses_a_foreign_prefix(scene: &mut Scene) -> Outcome {
 
 /// Runs a program on a spoilt table and requires it to refuse.
 fn refused(scene: &mut Scene, arguments: &[&str], what: &str, code: &'static str) -> Outcome {
-    let environment = [("LAB_PATIENCE_MS", "300".to_owned())];
-    let start = Start { environment: &environment, ..Start::default() };
+    let start = Start::with_patience(Duration::from_millis(300));
     let ended = scene.run_with(arguments, start)?;
     must_exit(&ended, 13, code, &format!("when {what}, `{}`", arguments[0]))
 }

@@ -1,4 +1,4 @@
-//! The step waiting: a creator in slow motion, and one that never finishes.
+//! The step waiting: a creator in slow motion, and what its partners do meanwhile.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,11 +17,7 @@ use crate::verdict::{Outcome, Stop};
 use crate::watch::Event;
 
 /// Patience of a program that is meant to wait: far more than the slow creator takes.
-const LONG: &str = "60000";
-/// Patience of a program that is meant to give up.
-const SHORT: &str = "200";
-/// Who still waits so long after [`SHORT`] does not look at the clock, or not at the variable.
-const GIVES_UP: Duration = Duration::from_secs(4);
+const LONG: Duration = Duration::from_secs(60);
 /// Time over which the processor time of a waiting program is taken.
 const WINDOW: Duration = Duration::from_millis(250);
 
@@ -39,8 +35,7 @@ pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
 
 /// Starts a program before there is a name, and makes the table one stage after another.
 fn slow_creator(scene: &mut Scene, role: &str) -> Outcome {
-    let environment = [("LAB_PATIENCE_MS", LONG.to_owned())];
-    let start = Start { environment: &environment, ..Start::default() };
+    let start = Start::with_patience(LONG);
     let actor = scene.start_with(&[role, NAME, "--step"], start)?;
     stays_put(scene, actor, None, "there is no such name")?;
     let before = behind_its_back(scene, actor, |peer, name| peer.make(name, 0, 0o600))?;
@@ -71,8 +66,7 @@ fn slow_creator(scene: &mut Scene, role: &str) -> Outcome {
 
 /// A creator fails after the program has seen its object, and another one makes the table.
 fn second_creator(scene: &mut Scene, role: &str) -> Outcome {
-    let environment = [("LAB_PATIENCE_MS", LONG.to_owned())];
-    let start = Start { environment: &environment, ..Start::default() };
+    let start = Start::with_patience(LONG);
     let actor = scene.start_with(&[role, NAME, "--step"], start)?;
     let before = behind_its_back(scene, actor, |peer, name| table::build(peer, name, LEN))?;
     stays_put(scene, actor, Some(&before), "the state is BUILDING")?;
@@ -101,7 +95,7 @@ fn opens_no_more(scene: &Scene, actor: Actor, before: usize) -> Outcome {
 
 /// Has the peer do its next piece of work while the program is stopped, and returns the object's bytes
 /// as the peer left them: however late we look, nothing that the program does is among them.
-fn behind_its_back(
+pub(super) fn behind_its_back(
     scene: &mut Scene,
     actor: Actor,
     work: impl FnOnce(&mut Peer, &str) -> Asked,
@@ -126,7 +120,7 @@ fn stays_put(scene: &mut Scene, actor: Actor, before: Option<&[u8]>, stage: &str
 }
 
 /// Waits until the program has looked at this stage at least twice and gone back to sleep.
-fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
+pub(super) fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
     let pid = scene.pid(actor);
     let cpu = procfs::cpu_time(pid);
     let start = Instant::now();
@@ -249,7 +243,7 @@ fn misses_ready(scene: &Scene, actor: Actor, then: &str) -> Stop {
 }
 
 /// Requires the object to be as it was: there or not, as long, the same bytes.
-fn unchanged(scene: &Scene, before: Option<&[u8]>) -> Outcome {
+pub(super) fn unchanged(scene: &Scene, before: Option<&[u8]>) -> Outcome {
     let changed = |what: String| {
         let expected = "opening makes nothing, changes no length and stores nothing";
         Err(fail("changes-on-opening").expected(expected).seen(what).into())
@@ -273,193 +267,6 @@ fn unchanged(scene: &Scene, before: Option<&[u8]>) -> Outcome {
     match before.iter().zip(&now).position(|(old, new)| old != new) {
         Some(at) => changed(format!("the object has changed, first at byte {at}")),
         None => Ok(()),
-    }
-}
-
-pub(super) fn never_made(scene: &mut Scene) -> Outcome {
-    gives_up(scene, 11, "there is never such a name")
-}
-
-pub(super) fn never_ready(scene: &mut Scene) -> Outcome {
-    with_peer(scene, |peer, name| table::build(peer, name, LEN))?;
-    gives_up(scene, 14, "the state stays BUILDING")?;
-    scene.renew();
-    with_peer(scene, |peer, name| peer.make(name, 0, 0o600))?;
-    gives_up(scene, 14, "the object stays 0 bytes long")?;
-    scene.renew();
-    with_peer(scene, |peer, name| {
-        peer.make(name, table::HEAP - 1, 0o600)?;
-        table::write_prefix(peer, table::HEAP - 1)?;
-        peer.put32(prefix::STATE, prefix::READY)
-    })?;
-    gives_up(scene, 14, "the object says READY and stays 639 bytes long")?;
-    scene.renew();
-    gives_up_on_a_late_object(scene)?;
-    scene.renew();
-    has_one_patience(scene)?;
-    scene.renew();
-    looks_without_patience(scene)
-}
-
-/// Who has no patience at all still looks once.
-fn looks_without_patience(scene: &mut Scene) -> Outcome {
-    with_peer(scene, |peer, name| table::create(peer, name, LEN, &[b"one\n"]))?;
-    let environment = [("LAB_PATIENCE_MS", "0".to_owned())];
-    for role in ["consumer", "producer"] {
-        let start = Start { environment: &environment, ..Start::default() };
-        let actor = scene.start_with(&[role, NAME, "--step"], start)?;
-        match scene.answer(actor) {
-            Event::Line(_) => {}
-            Event::Ended(exit @ Exit::Code(10..=20)) => {
-                let seen = format!("it {}", exit.told());
-                return Err(fail("gives-up-early")
-                    .expected(format!(
-                        "with a patience of 0 {} opens an object that is READY",
-                        scene.role(actor)
-                    ))
-                    .seen(seen)
-                    .into());
-            }
-            event => return Err(scene.explain(actor, "opens an object that is READY", event)),
-        }
-    }
-    Ok(())
-}
-
-/// The patience is that of opening as a whole: it does not begin anew where the object appears.
-fn has_one_patience(scene: &mut Scene) -> Outcome {
-    // Who begins anew waits for the whole patience once more, others for a quarter of it. Who seems to do
-    // so, perhaps for the machine is busy, is tried with more, until seconds lie between the two.
-    let hurried = [800, 2000].map(Duration::from_millis);
-    let calm = Duration::from_secs(8);
-    for patience in hurried {
-        let (actor, since, in_time) = late_object(scene, patience)?;
-        let ended = |scene: &mut Scene| scene.processes[actor.0].exit().is_some();
-        let decided = scene.until(|scene| ended(scene) || since.elapsed() > patience);
-        if in_time && decided && since.elapsed() < patience {
-            return Ok(());
-        }
-        scene.renew();
-    }
-    let (actor, since, _) = late_object(scene, calm)?;
-    let naps = |scene: &Scene| look(scene, actor).1;
-    let before = naps(scene);
-    loop {
-        let long = since.elapsed() > calm.mul_f64(0.95);
-        // Asked after the time was taken: who is still there now has waited that long.
-        if scene.processes[actor.0].exit().is_some() {
-            return Ok(());
-        }
-        if long {
-            break;
-        }
-        sleep(Duration::from_millis(1));
-    }
-    // Who counts its naps instead of looking at the clock takes long where the machine is busy, yet it has
-    // only a third as many of them left. That is no wait anew.
-    if naps(scene).saturating_sub(before) < before / 2 {
-        return Ok(());
-    }
-    Err(fail("waits-too-long")
-        .expected(
-            "your consumer gives up when the patience is over, whatever it has seen meanwhile",
-        )
-        .seen("the object appears before the end of the patience, and it begins to wait anew")
-        .into())
-}
-
-/// Starts a consumer and makes an empty object when three quarters of its patience are over. Returns the
-/// moment before that, and whether the object was there before the end of the patience.
-fn late_object(scene: &mut Scene, patience: Duration) -> Outcome<(Actor, Instant, bool)> {
-    let environment = [("LAB_PATIENCE_MS", patience.as_millis().to_string())];
-    scene.peer()?;
-    let start = Instant::now();
-    let consumer = Start { environment: &environment, ..Start::default() };
-    let consumer = scene.start_with(&["consumer", NAME], consumer)?;
-    sleep((patience * 3 / 4).saturating_sub(start.elapsed()));
-    let late = Instant::now();
-    with_peer(scene, |peer, name| peer.make(name, 0, 0o600))?;
-    Ok((consumer, late, start.elapsed() < patience))
-}
-
-/// What counts when the patience is over is what there is then, not what there was at first.
-fn gives_up_on_a_late_object(scene: &mut Scene) -> Outcome {
-    const STAGE: &str = "the object comes later and stays 0 bytes long";
-    // On a busy machine the patience may be over before the object is there: then once more, with more.
-    for patience in [1000, 1500, 2000, 2500].map(Duration::from_millis) {
-        let environment = [("LAB_PATIENCE_MS", patience.as_millis().to_string())];
-        let start = Instant::now();
-        let actor = scene.start_with(
-            &["consumer", NAME],
-            Start { environment: &environment, ..Start::default() },
-        )?;
-        naps(scene, actor, "there is no such name")?;
-        let before = behind_its_back(scene, actor, |peer, name| peer.make(name, 0, 0o600))?;
-        let in_time = start.elapsed() < patience / 2;
-        let exit = gives_up_within(scene, actor, 14, STAGE, start)?;
-        unchanged(scene, Some(&before))?;
-        if in_time {
-            return ends_with(scene, actor, exit, 14, STAGE);
-        }
-        scene.renew();
-    }
-    Ok(())
-}
-
-/// Starts both programs with little patience and requires both to end with this code.
-fn gives_up(scene: &mut Scene, code: i32, stage: &str) -> Outcome {
-    let before = if scene.exists() { Some(scene.object()?.bytes()) } else { None };
-    let environment = [("LAB_PATIENCE_MS", SHORT.to_owned())];
-    let mut actors = Vec::new();
-    for role in ["consumer", "producer"] {
-        let start = Start { environment: &environment, ..Start::default() };
-        actors.push(scene.start_with(&[role, NAME], start)?);
-    }
-    let start = Instant::now();
-    for actor in actors {
-        let exit = gives_up_within(scene, actor, code, stage, start);
-        unchanged(scene, before.as_deref())?;
-        ends_with(scene, actor, exit?, code, stage)?;
-    }
-    Ok(())
-}
-
-/// Waits for a program whose patience is over to end.
-fn gives_up_within(
-    scene: &Scene,
-    actor: Actor,
-    code: i32,
-    stage: &str,
-    start: Instant,
-) -> Outcome<Exit> {
-    let pid = scene.pid(actor);
-    loop {
-        if let Some(exit) = scene.processes[actor.0].exit() {
-            return Ok(exit);
-        }
-        if start.elapsed().saturating_sub(procfs::starved(pid)) > GIVES_UP {
-            return Err(fail("waits-too-long")
-                .expected(exits_with(scene, actor, code))
-                .seen(format!("{stage}, and it waits several times as long"))
-                .into());
-        }
-        sleep(Duration::from_millis(1));
-    }
-}
-
-fn exits_with(scene: &Scene, actor: Actor, code: i32) -> String {
-    format!("{} exits with {code} when its patience is over", scene.role(actor))
-}
-
-/// Requires this exit code of a program that has given up.
-fn ends_with(scene: &mut Scene, actor: Actor, exit: Exit, code: i32, stage: &str) -> Outcome {
-    match exit {
-        Exit::Code(seen) if seen == code => Ok(()),
-        Exit::Code(seen) if seen != 101 => Err(fail("gives-up-wrongly")
-            .expected(exits_with(scene, actor, code))
-            .seen(format!("{stage}, and it {}", exit.told()))
-            .into()),
-        _ => Err(scene.explain(actor, "gives up", Event::Ended(exit))),
     }
 }
 

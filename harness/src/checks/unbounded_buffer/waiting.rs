@@ -69,8 +69,7 @@ pub(super) fn waits(scene: &mut Scene) -> Outcome {
 
 /// Starts a consumer whose patience is soon at its end, should it count for more than opening.
 fn attach_with_little_patience(scene: &mut Scene) -> Outcome<Actor> {
-    let environment = [("LAB_PATIENCE_MS", PATIENCE.as_millis().to_string())];
-    let start = Start { environment: &environment, ..Start::default() };
+    let start = Start::with_patience(PATIENCE);
     let consumer = scene.start_with(&[CONSUMER, &["--step"]].concat(), start)?;
     scene.line(consumer, "opens the segment and prints `attached`")?;
     Ok(consumer)
