@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod compile;
 pub mod course;
+pub mod deadline;
 pub mod diagnosis;
 pub mod exit_code;
 pub mod exploration;

@@ -133,6 +133,39 @@ pub fn cpu_time(pid: Pid) -> Duration {
     threads(pid).map(used).sum()
 }
 
+/// What a thread got of the processors.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The thread.
+    pub thread: Pid,
+    /// Whether it runs, is ready to run, or waits for a disk.
+    pub ready: bool,
+    /// How long it has run.
+    pub used: Duration,
+    /// How long it has been ready to run and had no processor: the machine's fault, not the
+    /// program's. What it waits at the moment is added when it runs again.
+    pub starved: Duration,
+}
+
+/// What each thread of the process got; nothing where the kernel does not keep it.
+pub fn turns(pid: Pid) -> Vec<Turn> {
+    let turn = |path: PathBuf| {
+        let thread = path.file_name()?.to_str()?.parse().ok()?;
+        // The state first: what a thread has waited that sleeps by now is in the numbers.
+        let state = text(path.join("stat")).ok()?;
+        let numbers = text(path.join("schedstat")).ok()?;
+        let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
+        let (used, starved) = (numbers.next()??, numbers.next()??);
+        Some(Turn {
+            thread: Pid::from_raw(thread),
+            ready: matches!(after_name(&state).next(), Some("R" | "D")),
+            used: Duration::from_nanos(used),
+            starved: Duration::from_nanos(starved),
+        })
+    };
+    threads(pid).filter_map(turn).collect()
+}
+
 /// How long the process's main thread has been ready to run but had no processor: the machine's
 /// fault, not the program's. Zero where the kernel does not keep it.
 pub fn starved(pid: Pid) -> Duration {

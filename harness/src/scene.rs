@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::bench::Bench;
 use crate::cleanup::{self, MARKER};
+use crate::deadline::Deadline;
 use crate::diagnosis::fail;
 use crate::object::Object;
 use crate::peer::Peer;
@@ -313,11 +314,21 @@ impl<'a> Scene<'a> {
         self.peer = None;
     }
 
+    /// A deadline, beginning now, for whatever the programs do together.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline_of(self.bench.deadline)
+    }
+
+    /// As [`Scene::deadline`], with a limit of its own.
+    pub fn deadline_of(&self, limit: Duration) -> Deadline {
+        Deadline::new(limit, self.processes.iter().map(Process::pid).collect())
+    }
+
     /// Waits until `done` holds, which the peer or the programs bring about; false at the deadline.
     pub fn until(&mut self, mut done: impl FnMut(&mut Scene<'a>) -> bool) -> bool {
-        let start = Instant::now();
+        let mut deadline = self.deadline();
         while !done(self) {
-            if start.elapsed() > self.bench.deadline {
+            if deadline.is_over() {
                 return false;
             }
             sleep(Duration::from_micros(500));

@@ -80,7 +80,8 @@ impl Scene<'_> {
     pub(crate) fn watch(&mut self, actor: Actor, wanted: Wanted) -> Event {
         let pid = self.pid(actor);
         let start = Instant::now();
-        let (cpu, starved) = (procfs::cpu_time(pid), procfs::starved(pid));
+        let mut deadline = self.deadline();
+        let cpu = procfs::cpu_time(pid);
         let sleeps_at_start = procfs::sleeps(&procfs::tasks(pid));
         let spin_limit = if wanted == Wanted::Block { SPIN_BLOCKING } else { SPIN_WORKING };
         let mut last_look = None;
@@ -110,11 +111,7 @@ impl Scene<'_> {
             if procfs::cpu_time(pid).saturating_sub(cpu) > spin_limit {
                 return self.happened(actor, wanted).unwrap_or(Event::Spins);
             }
-            // Time the program had no processor does not count.
-            if start.elapsed() > self.bench.deadline
-                && start.elapsed()
-                    > self.bench.deadline + procfs::starved(pid).saturating_sub(starved)
-            {
+            if deadline.is_over() {
                 return self.at_deadline(actor);
             }
             last_look = Some(look);

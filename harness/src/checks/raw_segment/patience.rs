@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::waiting::{behind_its_back, naps, unchanged};
 use super::{LEN, with_peer};
 use crate::checks::naps::look;
+use crate::deadline::Deadline;
 use crate::diagnosis::fail;
 use crate::peer::{prefix, table};
 use crate::process::{Exit, Start};
-use crate::procfs;
 use crate::scene::{Actor, NAME, Scene};
 use crate::verdict::Outcome;
 use crate::watch::Event;
@@ -128,7 +128,8 @@ fn gives_up_on_a_late_object(scene: &mut Scene) -> Outcome {
         naps(scene, actor, "there is no such name")?;
         let before = behind_its_back(scene, actor, |peer, name| peer.make(name, 0, 0o600))?;
         let in_time = start.elapsed() < patience / 2;
-        let exit = gives_up_within(scene, actor, 14, STAGE, start)?;
+        let mut deadline = scene.deadline_of(GIVES_UP);
+        let exit = gives_up_within(scene, actor, 14, STAGE, &mut deadline)?;
         unchanged(scene, Some(&before))?;
         if in_time {
             return ends_with(scene, actor, exit, 14, STAGE);
@@ -145,9 +146,9 @@ fn gives_up(scene: &mut Scene, code: i32, stage: &str) -> Outcome {
     for role in ["consumer", "producer"] {
         actors.push(scene.start_with(&[role, NAME], Start::with_patience(SHORT))?);
     }
-    let start = Instant::now();
+    let mut deadline = scene.deadline_of(GIVES_UP);
     for actor in actors {
-        let exit = gives_up_within(scene, actor, code, stage, start);
+        let exit = gives_up_within(scene, actor, code, stage, &mut deadline);
         unchanged(scene, before.as_deref())?;
         ends_with(scene, actor, exit?, code, stage)?;
     }
@@ -160,14 +161,13 @@ fn gives_up_within(
     actor: Actor,
     code: i32,
     stage: &str,
-    start: Instant,
+    deadline: &mut Deadline,
 ) -> Outcome<Exit> {
-    let pid = scene.pid(actor);
     loop {
         if let Some(exit) = scene.processes[actor.0].exit() {
             return Ok(exit);
         }
-        if start.elapsed().saturating_sub(procfs::starved(pid)) > GIVES_UP {
+        if deadline.is_over() {
             return Err(fail("waits-too-long")
                 .expected(exits_with(scene, actor, code))
                 .seen(format!("{stage}, and it waits several times as long"))

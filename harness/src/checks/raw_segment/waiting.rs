@@ -123,7 +123,7 @@ fn stays_put(scene: &mut Scene, actor: Actor, before: Option<&[u8]>, stage: &str
 pub(super) fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
     let pid = scene.pid(actor);
     let cpu = procfs::cpu_time(pid);
-    let start = Instant::now();
+    let mut deadline = scene.deadline();
     let mut first = None;
     let mut nap = Nap::default();
     loop {
@@ -148,7 +148,7 @@ pub(super) fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
                 .seen("it uses the processor all the time")
                 .into());
         }
-        if start.elapsed() > scene.bench().deadline + procfs::starved(pid) {
+        if deadline.is_over() {
             let doing = format!("sleeps and looks again while {stage}");
             return Err(scene.explain(actor, &doing, Event::Silent));
         }

@@ -37,8 +37,7 @@ pub(super) fn gives_back(scene: &mut Scene) -> Outcome {
         rest_is_there(&object, &all, done)?;
         little_memory(&object)?;
     }
-    scene.renew();
-    whole_stream(scene)
+    Ok(())
 }
 
 pub(super) fn after_another(scene: &mut Scene) -> Outcome {
@@ -56,8 +55,14 @@ pub(super) fn after_another(scene: &mut Scene) -> Outcome {
     little_memory(&object)
 }
 
-/// A growth that reserves the memory of the whole object takes again what the consumer gave back.
 pub(super) fn stays_given_back(scene: &mut Scene) -> Outcome {
+    grows_without_filling(scene)?;
+    scene.renew();
+    whole_stream(scene)
+}
+
+/// A growth that reserves the memory of the whole object takes again what the consumer gave back.
+fn grows_without_filling(scene: &mut Scene) -> Outcome {
     const TAKEN: usize = 3900;
     /// What a growth may occupy beside what it adds, such as a last page that was half a page.
     const SOME: u64 = 32 << 10;
@@ -65,7 +70,8 @@ pub(super) fn stays_given_back(scene: &mut Scene) -> Outcome {
     let object = filled(scene, &all, slot(MESSAGES))?;
     // Where the kernel rounds memory up to more than a page, the sum tells nothing.
     if object.occupied() > object.len().next_multiple_of(4096) {
-        return Err(Stop::NotChecked("objects occupy more memory than they are long".to_owned()));
+        scene.remark("objects occupy more than their length here, so holes that fill are not seen");
+        return Ok(());
     }
     let consumer = scene.attach(&[CONSUMER, &["--give-back"]].concat())?;
     take(scene, consumer, 0, &all[..TAKEN])?;

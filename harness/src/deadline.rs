@@ -1,0 +1,99 @@
+//! The time that programs have for what is expected of them. What the machine takes away does not
+//! count: as long as one of them is ready to run and gets no processor, nobody is late.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use crate::procfs::{self, Turn};
+
+/// A time within which something must have happened.
+pub struct Deadline {
+    start: Instant,
+    limit: Duration,
+    programs: Vec<Pid>,
+    at_start: Vec<Turn>,
+    last: Vec<Turn>,
+}
+
+impl Deadline {
+    /// Begins now, for what these programs do.
+    pub fn new(limit: Duration, programs: Vec<Pid>) -> Deadline {
+        let at_start = turns(&programs);
+        Deadline { start: Instant::now(), limit, programs, at_start, last: Vec::new() }
+    }
+
+    /// Whether the programs have had that long.
+    pub fn is_over(&mut self) -> bool {
+        let elapsed = self.start.elapsed();
+        elapsed > self.limit && self.is_over_after(elapsed, turns(&self.programs))
+    }
+
+    fn is_over_after(&mut self, elapsed: Duration, now: Vec<Turn>) -> bool {
+        let more = |turn: &Turn| turn.starved.saturating_sub(before(turn, &self.at_start));
+        let starved = now.iter().map(more).max().unwrap_or_default();
+        // What a thread has waited since it last ran is in no number until it runs again.
+        let waits = now.iter().any(|turn| turn.ready && !has_run(turn, &self.last));
+        self.last = now;
+        !waits && elapsed > self.limit + starved
+    }
+}
+
+fn turns(programs: &[Pid]) -> Vec<Turn> {
+    programs.iter().flat_map(|&pid| procfs::turns(pid)).collect()
+}
+
+/// How long this thread had been starved at the start.
+fn before(turn: &Turn, at_start: &[Turn]) -> Duration {
+    let same = at_start.iter().find(|old| old.thread == turn.thread);
+    same.map(|old| old.starved).unwrap_or_default()
+}
+
+/// Whether the thread is known to have had a processor since the last look.
+fn has_run(turn: &Turn, last: &[Turn]) -> bool {
+    last.iter().any(|old| old.thread == turn.thread && old.used != turn.used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    fn turn(ready: bool, used: u64, starved: u64) -> Turn {
+        Turn { thread: Pid::from_raw(1), ready, used: seconds(used), starved: seconds(starved) }
+    }
+
+    fn of_ten_seconds() -> Deadline {
+        Deadline {
+            start: Instant::now(),
+            limit: seconds(10),
+            programs: Vec::new(),
+            at_start: vec![turn(true, 1, 5)],
+            last: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn who_sleeps_is_late_and_who_was_kept_from_running_is_not() {
+        assert!(of_ten_seconds().is_over_after(seconds(11), vec![turn(false, 1, 5)]));
+        assert!(!of_ten_seconds().is_over_after(seconds(11), vec![turn(false, 1, 7)]));
+        assert!(of_ten_seconds().is_over_after(seconds(13), vec![turn(false, 1, 7)]));
+    }
+
+    #[test]
+    fn who_waits_for_a_processor_is_late_only_when_it_has_run_again() {
+        let mut deadline = of_ten_seconds();
+        assert!(!deadline.is_over_after(seconds(30), vec![turn(true, 1, 5)]));
+        assert!(!deadline.is_over_after(seconds(40), vec![turn(true, 1, 5)]));
+        assert!(deadline.is_over_after(seconds(41), vec![turn(true, 2, 6)]));
+    }
+
+    #[test]
+    fn where_there_is_no_program_only_the_time_counts() {
+        assert!(Deadline::new(Duration::ZERO, Vec::new()).is_over());
+        assert!(!Deadline::new(seconds(1000), Vec::new()).is_over());
+    }
+}
