@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use interleave::{Ending, Exit, letter};
+use nix::unistd::Pid;
 use sandbox::Confinement;
 
 use super::{Request, Way};
 use crate::cleanup;
+use crate::deadline::Deadline;
 use crate::peer::{Asked, Peer};
 use crate::process::confine;
 
@@ -220,11 +222,11 @@ impl Left<'_> {
         if let Some(mut stdin) = child.stdin.take() {
             let _ = stdin.write_all(input);
         }
-        let begin = Instant::now();
+        let mut deadline = Deadline::new(PATIENCE, vec![Pid::from_raw(child.id() as i32)]);
         loop {
             match child.try_wait() {
                 Ok(Some(status)) => return status.code(),
-                Ok(None) if begin.elapsed() < PATIENCE => sleep(Duration::from_millis(1)),
+                Ok(None) if !deadline.is_over() => sleep(Duration::from_millis(1)),
                 _ => {
                     let _ = child.kill();
                     let _ = child.wait();
