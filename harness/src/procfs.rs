@@ -153,14 +153,12 @@ pub fn turns(pid: Pid) -> Vec<Turn> {
         let thread = path.file_name()?.to_str()?.parse().ok()?;
         // The state first: what a thread has waited that sleeps by now is in the numbers.
         let state = text(path.join("stat")).ok()?;
-        let numbers = text(path.join("schedstat")).ok()?;
-        let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
-        let (used, starved) = (numbers.next()??, numbers.next()??);
+        let (used, starved) = schedstat(path)?;
         Some(Turn {
             thread: Pid::from_raw(thread),
             ready: matches!(after_name(&state).next(), Some("R" | "D")),
-            used: Duration::from_nanos(used),
-            starved: Duration::from_nanos(starved),
+            used,
+            starved,
         })
     };
     threads(pid).filter_map(turn).collect()
@@ -169,10 +167,15 @@ pub fn turns(pid: Pid) -> Vec<Turn> {
 /// How long the process's main thread has been ready to run but had no processor: the machine's
 /// fault, not the program's. Zero where the kernel does not keep it.
 pub fn starved(pid: Pid) -> Duration {
-    text(format!("/proc/{pid}/schedstat"))
-        .ok()
-        .and_then(|text| text.split_whitespace().nth(1)?.parse().ok())
-        .map_or(Duration::ZERO, Duration::from_nanos)
+    schedstat(format!("/proc/{pid}")).map_or(Duration::ZERO, |(_, starved)| starved)
+}
+
+/// How long a thread has run, and how long it was ready to and had no processor.
+fn schedstat(path: impl AsRef<Path>) -> Option<(Duration, Duration)> {
+    let numbers = text(path.as_ref().join("schedstat")).ok()?;
+    let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten().map(Duration::from_nanos);
+    Some((next()?, next()?))
 }
 
 /// Processes that have a variable in their environment which begins with `marker`: what a student's

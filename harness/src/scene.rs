@@ -128,7 +128,7 @@ impl<'a> Scene<'a> {
         self.start_with(arguments, Start::default())
     }
 
-    /// As [`Scene::start`], with something special about the start; its `arguments` are replaced.
+    /// As [`Scene::start`], with something special about the start; its `arguments` and `environment` are replaced.
     ///
     /// # Errors
     ///
@@ -136,8 +136,7 @@ impl<'a> Scene<'a> {
     pub fn start_with(&mut self, arguments: &[&str], start: Start<'_>) -> Outcome<Actor> {
         let arguments: Vec<&str> =
             arguments.iter().map(|&a| if a == NAME { self.name.as_str() } else { a }).collect();
-        let mut environment = vec![(MARKER, self.mark()), ("RUST_BACKTRACE", "0".to_owned())];
-        environment.extend(start.environment.iter().cloned());
+        let environment = [(MARKER, self.mark()), ("RUST_BACKTRACE", "0".to_owned())];
         let confinement = self.bench.confinement();
         let start =
             Start { arguments: &arguments, environment: &environment, confinement, ..start };
