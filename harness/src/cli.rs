@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -201,7 +202,7 @@ pub struct Verify {
     #[arg(long)]
     pub load: bool,
     /// How many submissions are judged at once; one a processor unless told
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub jobs: Option<usize>,
     /// Write down anew what the authors of wrong submissions read
     #[arg(long, conflicts_with = "blunt")]
@@ -289,7 +290,7 @@ pub struct Grade {
     #[arg(long, value_name = "STEP", requires = "labs")]
     pub step: Option<String>,
     /// Submissions graded at once; one a processor unless told
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub jobs: Option<usize>,
     /// Grade the Ith of N parts, as 2/8: which part a submission is in never changes
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]

@@ -101,7 +101,7 @@ pub(super) fn grade(course: &Course, arguments: &Grade) -> Done {
         grader: grader(course, &harness).broken()?,
     };
     let cores = available_parallelism().map_or(1, usize::from);
-    let jobs = arguments.jobs.unwrap_or(cores).max(1);
+    let jobs = arguments.jobs.unwrap_or(cores);
     if !arguments.json {
         let part = arguments.shard.map_or_else(String::new, |(index, count)| {
             format!(", part {} of {count} of {all}", index + 1)

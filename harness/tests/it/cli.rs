@@ -34,14 +34,16 @@ fn help_tells_every_command() {
 }
 
 #[test]
-fn an_unknown_lab_step_code_or_command_is_a_usage_error_that_says_what_there_is() {
-    let cases: [&[&str]; 6] = [
+fn a_wrong_lab_step_code_command_or_number_is_a_usage_error_that_says_what_there_is() {
+    let cases: [&[&str]; 8] = [
         &["check", "no-such-lab"],
         &["check", "bounded-buffer", "--step", "no-such-step"],
         &["check", "--step", "create"],
         &["check", "--program", "/bin/true"],
         &["explain", "never-siezd"],
         &["chekc"],
+        &["verify", "--jobs", "0"],
+        &["grade", "submissions", "--out", "marks", "--jobs", "0"],
     ];
     let mut told = String::new();
     for arguments in cases {
