@@ -1,5 +1,7 @@
 //! Step blocking: who has nothing to do sleeps in its own semaphore, with the lock free.
 
+use nix::sys::signal::Signal;
+
 use crate::checks::common::create;
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, MUTEX, Shape};
@@ -8,7 +10,7 @@ use crate::verdict::Outcome;
 
 use super::stage::{
     By, Rest, consume, consumed, consumer, join, message, permits, produce, produced, producer,
-    rests, ring, sleeps_on, sleeps_through_a_signal,
+    rests, ring, settle, sleeps_on, sleeps_through_a_signal,
 };
 
 const CAPACITIES: [u32; 3] = [1, 2, 5];
@@ -123,7 +125,8 @@ pub(super) fn each_other(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
-/// As many sleepers wake as there are posts.
+/// As many sleepers wake as there are posts. They run one after the other: what becomes of slots and
+/// indices when two run at once and do not keep the lock is luck, and shown by the checks of the lock.
 pub(super) fn several(scene: &mut Scene) -> Outcome {
     let shape = Shape::plain(2);
     ring(scene, shape)?;
@@ -132,15 +135,15 @@ pub(super) fn several(scene: &mut Scene) -> Outcome {
         scene.send(consumer, b"\n");
         sleeps_on(scene, consumer, FULL, "the buffer is empty", "empty-is-the-end")?;
     }
+    stop(scene, consumers[1]);
     for number in 0..2 {
         ring::push(scene.peer()?, &message(number))?;
     }
     for consumer in consumers {
+        scene.signal(consumer, Signal::SIGCONT);
         let doing = "gets one of the two messages that two consumers have waited for";
         scene.line(consumer, doing)?;
-    }
-    for consumer in consumers {
-        super::stage::settle(scene, consumer, "has taken its message")?;
+        settle(scene, consumer, "has taken its message")?;
     }
     permits(scene, (2, 0, 1), By::Both, "after two sleepers have taken a message each")?;
     scene.renew();
@@ -154,18 +157,22 @@ pub(super) fn several(scene: &mut Scene) -> Outcome {
         scene.send(producer, &message(7));
         fills_no_more(scene, producer, 2)?;
     }
+    stop(scene, producers[1]);
     for _message in 0..2 {
         ring::pop(scene.peer()?)?;
     }
     for producer in producers {
+        scene.signal(producer, Signal::SIGCONT);
         scene.line(producer, "goes on when both slots of a full buffer have been given back")?;
+        settle(scene, producer, "has put in its message")?;
     }
-    for producer in producers {
-        super::stage::settle(scene, producer, "has put in its message")?;
-    }
-    // Both run at the same time. What becomes of slots and indexes when they do not keep the lock is
-    // luck here, and is shown by the checks of the lock.
     permits(scene, (0, 2, 1), By::Both, "after two sleeping producers have gone on")
+}
+
+/// Keeps the program where it sleeps, until it is told to continue.
+fn stop(scene: &mut Scene, actor: Actor) {
+    scene.signal(actor, Signal::SIGSTOP);
+    scene.until_stopped(actor);
 }
 
 /// Who sleeps for a permit has nothing yet, so its death takes nothing away.
