@@ -128,7 +128,8 @@ impl<'a> Scene<'a> {
         self.start_with(arguments, Start::default())
     }
 
-    /// As [`Scene::start`], with something special about the start; its `arguments` and `environment` are replaced.
+    /// As [`Scene::start`], with something special about the start; its `arguments` and `environment`
+    /// are replaced.
     ///
     /// # Errors
     ///
@@ -333,6 +334,12 @@ impl<'a> Scene<'a> {
             sleep(Duration::from_micros(500));
         }
         true
+    }
+
+    /// Stops the program where it is, until a SIGCONT; see [`Scene::until_stopped`].
+    pub fn stop(&mut self, actor: Actor) -> bool {
+        self.signal(actor, Signal::SIGSTOP);
+        self.until_stopped(actor)
     }
 
     /// Waits until the program stands still after a SIGSTOP, or has ended: then it has stored what it

@@ -135,7 +135,7 @@ pub(super) fn several(scene: &mut Scene) -> Outcome {
         scene.send(consumer, b"\n");
         sleeps_on(scene, consumer, FULL, "the buffer is empty", "empty-is-the-end")?;
     }
-    stop(scene, consumers[1]);
+    scene.stop(consumers[1]);
     for number in 0..2 {
         ring::push(scene.peer()?, &message(number))?;
     }
@@ -157,7 +157,7 @@ pub(super) fn several(scene: &mut Scene) -> Outcome {
         scene.send(producer, &message(7));
         fills_no_more(scene, producer, 2)?;
     }
-    stop(scene, producers[1]);
+    scene.stop(producers[1]);
     for _message in 0..2 {
         ring::pop(scene.peer()?)?;
     }
@@ -167,12 +167,6 @@ pub(super) fn several(scene: &mut Scene) -> Outcome {
         settle(scene, producer, "has put in its message")?;
     }
     permits(scene, (0, 2, 1), By::Both, "after two sleeping producers have gone on")
-}
-
-/// Keeps the program where it sleeps, until it is told to continue.
-fn stop(scene: &mut Scene, actor: Actor) {
-    scene.signal(actor, Signal::SIGSTOP);
-    scene.until_stopped(actor);
 }
 
 /// Who sleeps for a permit has nothing yet, so its death takes nothing away.

@@ -100,8 +100,7 @@ pub(super) fn behind_its_back(
     actor: Actor,
     work: impl FnOnce(&mut Peer, &str) -> Asked,
 ) -> Outcome<Vec<u8>> {
-    scene.signal(actor, Signal::SIGSTOP);
-    scene.until_stopped(actor);
+    scene.stop(actor);
     with_peer(scene, work)?;
     let before = scene.object()?.bytes();
     scene.signal(actor, Signal::SIGCONT);
