@@ -111,8 +111,10 @@ impl Scene<'_> {
             if procfs::cpu_time(pid).saturating_sub(cpu) > spin_limit {
                 return self.happened(actor, wanted).unwrap_or(Event::Spins);
             }
-            if deadline.is_over() {
-                return self.at_deadline(actor);
+            if deadline.is_over()
+                && let Some(event) = self.at_deadline(actor)
+            {
+                return self.happened(actor, wanted).unwrap_or(event);
             }
             last_look = Some(look);
             sleep((start.elapsed() / 8).clamp(*LOOK.start(), *LOOK.end()));
@@ -235,7 +237,10 @@ impl Scene<'_> {
     /// that sleeps in the segment counts: the others are the program's own affair, and a program of
     /// which one thread waits for input and another for that thread waits for input.
     fn place(&self, actor: Actor) -> Option<Place> {
-        let tasks = procfs::tasks(self.pid(actor));
+        self.place_of(actor, &procfs::tasks(self.pid(actor)))
+    }
+
+    fn place_of(&self, actor: Actor, tasks: &[Task]) -> Option<Place> {
         let mappings = self.mappings(actor);
         let places: Vec<Place> = tasks
             .iter()
@@ -256,11 +261,13 @@ impl Scene<'_> {
         segment.or(if reads { None } else { places.first() }).copied()
     }
 
-    fn at_deadline(&mut self, actor: Actor) -> Event {
-        match self.place(actor) {
-            Some(place) => Event::Asleep(place),
-            None => Event::Silent,
-        }
+    /// What the program has come to, once it is seen at rest: one that a timer wakes again and
+    /// again may be awake at any one look, and what it sleeps on is seen at the next.
+    fn at_deadline(&self, actor: Actor) -> Option<Event> {
+        let tasks = procfs::tasks(self.pid(actor));
+        let awake = tasks.iter().any(|task| task.doing == Doing::Running);
+        let event = || self.place_of(actor, &tasks).map_or(Event::Silent, Event::Asleep);
+        (!awake).then(event)
     }
 }
 
