@@ -1,5 +1,6 @@
 //! The time that programs have for what is expected of them. What the machine takes away does not
-//! count: as long as one of them is ready to run and gets no processor, nobody is late.
+//! count: as long as one of them is ready to run and gets no processor, nobody is late, nor while we
+//! are kept from looking.
 
 use std::time::{Duration, Instant};
 
@@ -14,18 +15,30 @@ pub struct Deadline {
     programs: Vec<Pid>,
     at_start: Vec<Turn>,
     last: Vec<Turn>,
+    /// When we were last asked, and how long that is ago beyond [`LATE_LOOK`], all in all.
+    asked: Instant,
+    unseen: Duration,
 }
+
+/// Who waits asks some hundred times a second. If it takes so long, we had no processor ourselves, and
+/// have not seen what happened meanwhile.
+const LATE_LOOK: Duration = Duration::from_millis(250);
 
 impl Deadline {
     /// Begins now, for what these programs do.
     pub fn new(limit: Duration, programs: Vec<Pid>) -> Deadline {
         let at_start = turns(&programs);
-        Deadline { start: Instant::now(), limit, programs, at_start, last: Vec::new() }
+        let now = Instant::now();
+        let unseen = Duration::ZERO;
+        Deadline { start: now, limit, programs, at_start, last: Vec::new(), asked: now, unseen }
     }
 
     /// Whether the programs have had that long.
     pub fn is_over(&mut self) -> bool {
-        let elapsed = self.start.elapsed();
+        let now = Instant::now();
+        self.unseen += (now - self.asked).saturating_sub(LATE_LOOK);
+        self.asked = now;
+        let elapsed = (now - self.start).saturating_sub(self.unseen);
         elapsed > self.limit && self.is_over_after(elapsed, turns(&self.programs))
     }
 
@@ -73,6 +86,8 @@ mod tests {
             programs: Vec::new(),
             at_start: vec![turn(true, 1, 5)],
             last: Vec::new(),
+            asked: Instant::now(),
+            unseen: Duration::ZERO,
         }
     }
 
@@ -89,6 +104,16 @@ mod tests {
         assert!(!deadline.is_over_after(seconds(30), vec![turn(true, 1, 5)]));
         assert!(!deadline.is_over_after(seconds(40), vec![turn(true, 1, 5)]));
         assert!(deadline.is_over_after(seconds(41), vec![turn(true, 2, 6)]));
+    }
+
+    #[test]
+    fn nobody_is_late_while_we_do_not_look() {
+        let mut deadline = Deadline::new(seconds(1), Vec::new());
+        deadline.start -= seconds(3);
+        deadline.asked -= seconds(3);
+        assert!(!deadline.is_over(), "the first look is late");
+        deadline.start -= seconds(1);
+        assert!(deadline.is_over(), "the second is not");
     }
 
     #[test]

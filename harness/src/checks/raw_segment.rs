@@ -199,6 +199,14 @@ fn with_peer<T>(scene: &mut Scene, work: impl FnOnce(&mut Peer, &str) -> Asked<T
     Ok(work(scene.peer()?, &name)?)
 }
 
+/// What is said of bytes that are not what they were. Where single bytes differ is luck: a process id
+/// may end in a zero.
+fn first_change(before: &[u8], now: &[u8]) -> Option<String> {
+    const WORD: usize = 4;
+    let at = before.chunks(WORD).zip(now.chunks(WORD)).position(|(old, new)| old != new)?;
+    Some(format!("the object has changed, first in the word at byte {}", at * WORD))
+}
+
 /// Has the peer make a READY table of the usual length with these strings.
 fn peer_table(scene: &mut Scene, strings: &[&[u8]]) -> Outcome {
     with_peer(scene, |peer, name| crate::peer::table::create(peer, name, LEN, strings))

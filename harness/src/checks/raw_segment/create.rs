@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEN, put, with_peer};
+use super::{LEN, first_change, put, with_peer};
 use crate::checks::common::{must_exit, wrong_exit};
 use crate::diagnosis::fail;
 use crate::object::Object;
@@ -234,9 +234,8 @@ pub(super) fn is_exclusive(scene: &mut Scene) -> Outcome {
             let (had, has) = (before.len(), after.len());
             return changed(format!("the object had {had} bytes and has {has}"));
         }
-        let now = after.bytes();
-        if let Some(at) = bytes.iter().zip(&now).position(|(old, new)| old != new) {
-            return changed(format!("the object has changed, first at byte {at}"));
+        if let Some(change) = first_change(&bytes, &after.bytes()) {
+            return changed(change);
         }
         must_exit(&ended, 10, "not-exclusive", "`create` on a name that exists")?;
         scene.renew();

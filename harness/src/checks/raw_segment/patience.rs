@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::waiting::{behind_its_back, naps, unchanged};
+use super::waiting::{LONG, behind_its_back, naps, unchanged};
 use super::{LEN, with_peer};
 use crate::checks::naps::look;
 use crate::deadline::Deadline;
@@ -18,8 +18,6 @@ use crate::watch::Event;
 const SHORT: Duration = Duration::from_millis(200);
 /// Who still waits so long after [`SHORT`] does not look at the clock, or not at the variable.
 const GIVES_UP: Duration = Duration::from_secs(4);
-/// Patience of a program that is not meant to give up.
-const LONG: Duration = Duration::from_secs(100);
 
 pub(super) fn never_made(scene: &mut Scene) -> Outcome {
     gives_up(scene, 11, "there is never such a name")
