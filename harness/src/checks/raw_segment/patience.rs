@@ -83,13 +83,13 @@ fn has_one_patience(scene: &mut Scene) -> Outcome {
         scene.renew();
     }
     for _try in 0..3 {
-        let (actor, since, _) = late_object(scene, calm)?;
+        let (actor, since, in_time) = late_object(scene, calm)?;
         let naps = |scene: &Scene| look(scene, actor).1;
         let before = naps(scene);
         scene.until(|scene| ended(scene, actor) || since.elapsed() > calm.mul_f64(0.95));
         if ended(scene, actor) {
-            // Seen later than that it is the end of either wait: we were kept from looking.
-            if since.elapsed() < calm {
+            // Later than that it is the end of either wait: we were kept from looking.
+            if in_time && since.elapsed() < calm {
                 return Ok(());
             }
         } else if naps(scene).saturating_sub(before) >= before / 2 {
