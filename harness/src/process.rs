@@ -30,6 +30,9 @@ const OUTPUT_CAP: usize = 4 << 20;
 /// The patience of a program, unless told.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Patience of a program that is meant to wait: far more than any check takes, on any machine.
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(600);
+
 /// No file of a program, the object in `/dev/shm` included, grows beyond this many bytes.
 const FILE_CAP: u64 = 256 << 20;
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,6 +42,19 @@ pub struct Ended {
     pub output: Vec<u8>,
     /// The end of what it wrote to standard error.
     pub errors: String,
+}
+
+/// What a program did while nobody asked anything of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// How long it was watched.
+    pub window: Duration,
+    /// Processor time it used.
+    pub cpu: Duration,
+    /// How long its main thread was ready to run and had no processor.
+    pub starved: Duration,
+    /// How often it went to sleep.
+    pub sleeps: u64,
 }
 
 /// The stage of one check.
@@ -268,13 +281,24 @@ impl<'a> Scene<'a> {
         mappings
     }
 
-    /// Lets the program be for so long; returns the processor time it used and how often it woke.
-    pub fn idle(&self, actor: Actor, window: Duration) -> (Duration, u64) {
-        let wakes = |pid| procfs::sleeps(&procfs::tasks(pid));
+    /// Lets the program be for so long, or longer where the machine keeps it from running or us from
+    /// looking; returns what it did meanwhile.
+    pub fn idle(&self, actor: Actor, window: Duration) -> Idle {
         let pid = self.pid(actor);
-        let before = (procfs::cpu_time(pid), wakes(pid));
-        sleep(window);
-        (procfs::cpu_time(pid).saturating_sub(before.0), wakes(pid).saturating_sub(before.1))
+        let sleeps = || procfs::sleeps(&procfs::tasks(pid));
+        let start = Instant::now();
+        let before = (procfs::cpu_time(pid), procfs::starved(pid), sleeps());
+        let mut deadline = self.deadline_of(window);
+        while !deadline.is_over() {
+            sleep(Duration::from_millis(20));
+        }
+        Idle {
+            cpu: procfs::cpu_time(pid).saturating_sub(before.0),
+            starved: procfs::starved(pid).saturating_sub(before.1),
+            sleeps: sleeps().saturating_sub(before.2),
+            // Last, so that it is never too short.
+            window: start.elapsed(),
+        }
     }
 
     /// The scene's object, which the student's program must have made by now.

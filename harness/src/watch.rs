@@ -15,9 +15,8 @@ use crate::procfs::{self, Doing, Task};
 use crate::scene::{Actor, Scene, shown};
 use crate::verdict::Stop;
 
-/// Processor time without an event after which a program that should block is said to spin.
-const SPIN_BLOCKING: Duration = Duration::from_millis(300);
-/// The same where an event is expected: no operation of the labs computes nearly as long.
+/// Processor time without an event after which a program that should work is said to spin: no operation
+/// of the labs computes nearly as long.
 const SPIN_WORKING: Duration = Duration::from_secs(3);
 /// Between two looks: short at first, because most events come within a millisecond, and an eighth of
 /// the time waited so far when it takes longer. A look costs a tenth of a millisecond of a processor.
@@ -81,9 +80,8 @@ impl Scene<'_> {
         let pid = self.pid(actor);
         let start = Instant::now();
         let mut deadline = self.deadline();
-        let cpu = procfs::cpu_time(pid);
         let sleeps_at_start = procfs::sleeps(&procfs::tasks(pid));
-        let spin_limit = if wanted == Wanted::Block { SPIN_BLOCKING } else { SPIN_WORKING };
+        let cpu = procfs::cpu_time(pid);
         let mut last_look = None;
         let mut naps = 0;
         loop {
@@ -101,14 +99,19 @@ impl Scene<'_> {
                 // The line may have been printed between our reading and our look.
                 return self.happened(actor, wanted).unwrap_or(event);
             }
-            if wanted == Wanted::Block {
+            let used = procfs::cpu_time(pid).saturating_sub(cpu);
+            let spins = if wanted == Wanted::Block {
                 let tasks = procfs::tasks(pid);
+                let sleeps = procfs::sleeps(&tasks).saturating_sub(sleeps_at_start);
                 naps += u32::from(tasks.iter().any(Task::naps));
-                if naps > 20 && procfs::sleeps(&tasks) > sleeps_at_start + 5 {
+                if naps > 20 && sleeps > 5 {
                     return self.happened(actor, wanted).unwrap_or(Event::Polls);
                 }
-            }
-            if procfs::cpu_time(pid).saturating_sub(cpu) > spin_limit {
+                spins(used, sleeps)
+            } else {
+                used > SPIN_WORKING
+            };
+            if spins {
                 return self.happened(actor, wanted).unwrap_or(Event::Spins);
             }
             if deadline.is_over()
@@ -269,6 +272,13 @@ impl Scene<'_> {
         let event = || self.place_of(actor, &tasks).map_or(Event::Silent, Event::Asleep);
         (!awake).then(event)
     }
+}
+
+/// Whether a program that should block spins: it has used so much of a processor, and gone to sleep so
+/// often meanwhile. Who naps needs some as well, much if we come late, but not 5 ms for each nap. Who
+/// spins sleeps as well now and then, for a lock of the kernel's.
+pub(crate) fn spins(used: Duration, sleeps: u64) -> bool {
+    used > Duration::from_millis(300.max(sleeps * 5))
 }
 
 /// Nothing moves on the stage: everybody sleeps until somebody else wakes them, in two looks with

@@ -6,7 +6,7 @@ use crate::checks::common::{create, must_exit, prefix_is_written};
 use crate::diagnosis::fail;
 use crate::peer::ring::{self, EMPTY, FULL, HEAD, MUTEX, ROBUST, Shape, TAIL};
 use crate::peer::{Peer, prefix};
-use crate::process::{Exit, Start};
+use crate::process::{Exit, LONG_PATIENCE, Start};
 use crate::scene::{NAME, Scene};
 use crate::verdict::Outcome;
 use crate::watch::Event;
@@ -248,8 +248,9 @@ fn no_name(scene: &Scene, when: &str) -> Outcome {
 }
 
 pub(super) fn opening_waits(scene: &mut Scene) -> Outcome {
+    let patient = || Start::with_patience(LONG_PATIENCE);
     // Nothing there, then half-built, then ready: who opens waits through all of it.
-    let early = scene.start(&["consumer", NAME, "--step"])?;
+    let early = scene.start_with(&["consumer", NAME, "--step"], patient())?;
     still_opens(scene, early, "nobody has made the buffer yet")?;
     let name = scene.name().to_owned();
     let shape = Shape::plain(3);
@@ -261,7 +262,7 @@ pub(super) fn opening_waits(scene: &mut Scene) -> Outcome {
     // A state that is not READY yet.
     let name = scene.name().to_owned();
     scene.peer()?.make(&name, shape.len(), 0o600)?;
-    let early = scene.start(&["consumer", NAME, "--step"])?;
+    let early = scene.start_with(&["consumer", NAME, "--step"], patient())?;
     still_opens(scene, early, "the state is BUILDING")?;
     Ok(())
 }

@@ -10,14 +10,12 @@ use super::{LEN, create::ordered, first_change, with_peer};
 use crate::checks::naps::{LONG_NAP, Nap, TooLong, look};
 use crate::diagnosis::fail;
 use crate::peer::{Asked, Peer, prefix, table};
-use crate::process::{Exit, Start};
+use crate::process::{Exit, LONG_PATIENCE, Start};
 use crate::procfs;
 use crate::scene::{Actor, NAME, Scene, shown};
 use crate::verdict::{Outcome, Stop};
-use crate::watch::Event;
+use crate::watch::{Event, spins};
 
-/// Patience of a program that is meant to wait: far more than any check takes, on any machine.
-pub(super) const LONG: Duration = Duration::from_secs(600);
 /// Time over which the processor time of a waiting program is taken.
 const WINDOW: Duration = Duration::from_millis(250);
 
@@ -35,7 +33,7 @@ pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
 
 /// Starts a program before there is a name, and makes the table one stage after another.
 fn slow_creator(scene: &mut Scene, role: &str) -> Outcome {
-    let start = Start::with_patience(LONG);
+    let start = Start::with_patience(LONG_PATIENCE);
     let actor = scene.start_with(&[role, NAME, "--step"], start)?;
     stays_put(scene, actor, None, "there is no such name")?;
     let before = behind_its_back(scene, actor, |peer, name| peer.make(name, 0, 0o600))?;
@@ -66,7 +64,7 @@ fn slow_creator(scene: &mut Scene, role: &str) -> Outcome {
 
 /// A creator fails after the program has seen its object, and another one makes the table.
 fn second_creator(scene: &mut Scene, role: &str) -> Outcome {
-    let start = Start::with_patience(LONG);
+    let start = Start::with_patience(LONG_PATIENCE);
     let actor = scene.start_with(&[role, NAME, "--step"], start)?;
     let before = behind_its_back(scene, actor, |peer, name| table::build(peer, name, LEN))?;
     stays_put(scene, actor, Some(&before), "the state is BUILDING")?;
@@ -141,10 +139,7 @@ pub(super) fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
             return Ok(());
         }
         nap.watch(asleep, sleeps).map_err(|TooLong| too_long(scene, actor, stage))?;
-        let used = procfs::cpu_time(pid).saturating_sub(cpu);
-        // Who naps needs some as well, much if we come late, but not 5 ms for each nap. Who spins sleeps
-        // as well now and then, for a lock of the kernel's.
-        if used > Duration::from_millis(300.max(naps * 5)) {
+        if spins(procfs::cpu_time(pid).saturating_sub(cpu), naps) {
             return Err(fail("spins")
                 .expected(format!("{} sleeps between two looks while {stage}", scene.role(actor)))
                 .seen("it uses the processor all the time")

@@ -11,7 +11,7 @@ use crate::object::Object;
 use crate::orderings::Finding;
 use crate::peer::log::{self, PAYLOAD, SLOT, SLOTS, TAIL};
 use crate::peer::prefix::{CLOSED, READY, STATE};
-use crate::process::{Exit, Start};
+use crate::process::{Exit, LONG_PATIENCE, Start};
 use crate::scene::{Actor, NAME, Scene, shown};
 use crate::verdict::{Outcome, Stop};
 use crate::watch::Event;
@@ -180,7 +180,7 @@ pub(super) fn stream() -> Vec<u8> {
 
 fn start_consumer(scene: &mut Scene) -> Outcome<Actor> {
     let output = Some(scene.output("out")?);
-    scene.start_with(CONSUMER, Start { output, ..Start::default() })
+    scene.start_with(CONSUMER, Start { output, ..Start::with_patience(LONG_PATIENCE) })
 }
 
 /// Runs a producer of these bytes to its end.

@@ -13,7 +13,7 @@ use crate::diagnosis::fail;
 use crate::peer::log::{self, FIRST_LEN};
 use crate::process::{Exit, Start};
 use crate::procfs::{self, Task};
-use crate::scene::{Actor, Scene, shown};
+use crate::scene::{Actor, Idle, Scene, shown};
 use crate::verdict::Outcome;
 use crate::watch::Event;
 
@@ -77,13 +77,10 @@ fn attach_with_little_patience(scene: &mut Scene) -> Outcome<Actor> {
     Ok(consumer)
 }
 
-/// Leaves the program alone for so long, not counting what it had no processor; says how it ended, if it did.
+/// Leaves the program alone for so long; says how it ended, if it did.
 fn ends_after(scene: &mut Scene, actor: Actor, window: Duration) -> Option<Exit> {
-    let pid = scene.pid(actor);
-    let (start, starved) = (Instant::now(), procfs::starved(pid));
-    let left_alone =
-        || start.elapsed().saturating_sub(procfs::starved(pid).saturating_sub(starved));
-    scene.until(|scene| scene.processes[actor.0].exit().is_some() || left_alone() > window);
+    let mut left_alone = scene.deadline_of(window);
+    scene.until(|scene| scene.processes[actor.0].exit().is_some() || left_alone.is_over());
     scene.processes[actor.0].exit()
 }
 
@@ -92,7 +89,7 @@ pub(super) fn costs_little(scene: &mut Scene) -> Outcome {
     let consumer = scene.attach(CONSUMER)?;
     scene.send(consumer, b"\n");
     // Twice, and longer the second time, before anybody is accused.
-    if share(scene, consumer, WINDOW).too_much() && share(scene, consumer, 2 * WINDOW).too_much() {
+    if too_much(scene.idle(consumer, WINDOW)) && too_much(scene.idle(consumer, 2 * WINDOW)) {
         return Err(fail("burns-the-processor")
             .expected("a consumer at an empty buffer uses at most 10 % of a processor")
             .seen("your consumer uses far more: it hardly rests between two looks")
@@ -167,30 +164,11 @@ fn begins_dearly(scene: &mut Scene, consumer: Actor) -> bool {
     dear
 }
 
-/// What a process did with a window of time.
-struct Share {
-    window: Duration,
-    cpu: Duration,
-    /// How long it was ready to run and had no processor.
-    starved: Duration,
-    sleeps: u64,
-}
-
-impl Share {
-    /// Whether it is more than a wait may cost.
-    fn too_much(&self) -> bool {
-        // On a busy machine a loop of yields gets little, yet it wants all of it: it never sleeps.
-        let never_rests = self.sleeps == 0 && (self.cpu + self.starved) * 2 > self.window;
-        never_rests || self.cpu * 100 > self.window * MOST
-    }
-}
-
-fn share(scene: &Scene, consumer: Actor, window: Duration) -> Share {
-    let pid = scene.pid(consumer);
-    let (start, starved) = (Instant::now(), procfs::starved(pid));
-    let (cpu, sleeps) = scene.idle(consumer, window);
-    let starved = procfs::starved(pid).saturating_sub(starved);
-    Share { window: start.elapsed(), cpu, starved, sleeps }
+/// Whether it is more than a wait may cost.
+fn too_much(Idle { window, cpu, starved, sleeps }: Idle) -> bool {
+    // On a busy machine a loop of yields gets little, yet it wants all of it: it never sleeps.
+    let never_rests = sleeps == 0 && (cpu + starved) * 2 > window;
+    never_rests || cpu * 100 > window * MOST
 }
 
 pub(super) fn notices_soon(scene: &mut Scene) -> Outcome {
