@@ -32,10 +32,11 @@ pub(super) fn producer_idles(scene: &mut Scene) -> Outcome {
 }
 
 fn costs_nothing(scene: &Scene, actor: Actor, at: &str) -> Outcome {
-    let Idle { window, cpu, sleeps, .. } = scene.idle(actor, WINDOW);
+    let Idle { window, cpu, starved, sleeps } = scene.idle(actor, WINDOW);
     // One per cent, and as much again for the clock's sake.
     let much = cpu * 50 > window;
-    let often = BETWEEN_WAKES * sleeps as u32 > window;
+    // Who has to wait for a processor each time it wakes gets to sleep less often.
+    let often = BETWEEN_WAKES * sleeps as u32 > window.saturating_sub(starved);
     if !much && !often {
         return Ok(());
     }

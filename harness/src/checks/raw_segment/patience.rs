@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::waiting::{behind_its_back, naps, unchanged};
 use super::{LEN, with_peer};
-use crate::checks::naps::look;
+use crate::checks::naps::{look, twice};
 use crate::deadline::Deadline;
 use crate::diagnosis::fail;
 use crate::peer::{prefix, table};
@@ -37,7 +37,7 @@ pub(super) fn never_ready(scene: &mut Scene) -> Outcome {
     })?;
     gives_up(scene, 14, "the object says READY and stays 639 bytes long")?;
     scene.renew();
-    gives_up_on_a_late_object(scene)?;
+    twice(scene, "naps-too-long", gives_up_on_a_late_object)?;
     scene.renew();
     has_one_patience(scene)?;
     scene.renew();
@@ -84,7 +84,7 @@ fn has_one_patience(scene: &mut Scene) -> Outcome {
     }
     for _try in 0..3 {
         let (actor, since, in_time) = late_object(scene, calm)?;
-        let naps = |scene: &Scene| look(scene, actor).1;
+        let naps = |scene: &Scene| look(scene, actor).sleeps;
         let before = naps(scene);
         scene.until(|scene| ended(scene, actor) || since.elapsed() > calm.mul_f64(0.95));
         if ended(scene, actor) {

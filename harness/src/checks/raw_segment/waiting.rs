@@ -7,7 +7,7 @@ use nix::sys::mman::shm_unlink;
 use nix::sys::signal::Signal;
 
 use super::{LEN, create::ordered, first_change, with_peer};
-use crate::checks::naps::{LONG_NAP, Nap, TooLong, look};
+use crate::checks::naps::{LONG_NAP, Nap, TooLong, look, twice};
 use crate::diagnosis::fail;
 use crate::peer::{Asked, Peer, prefix, table};
 use crate::process::{Exit, LONG_PATIENCE, Start};
@@ -20,15 +20,17 @@ use crate::watch::{Event, spins};
 const WINDOW: Duration = Duration::from_millis(250);
 
 pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
-    slow_creator(scene, "consumer")?;
-    scene.renew();
-    second_creator(scene, "consumer")
+    waits(scene, "consumer")
 }
 
 pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
-    slow_creator(scene, "producer")?;
+    waits(scene, "producer")
+}
+
+fn waits(scene: &mut Scene, role: &str) -> Outcome {
+    twice(scene, "naps-too-long", |scene| slow_creator(scene, role))?;
     scene.renew();
-    second_creator(scene, "producer")
+    twice(scene, "naps-too-long", |scene| second_creator(scene, role))
 }
 
 /// Starts a program before there is a name, and makes the table one stage after another.
@@ -133,12 +135,12 @@ pub(super) fn naps(scene: &mut Scene, actor: Actor, stage: &str) -> Outcome {
         if let Some(exit) = scene.processes[actor.0].exit() {
             return Err(ended_while_waiting(scene, actor, exit, stage));
         }
-        let (asleep, sleeps) = look(scene, actor);
-        let naps = sleeps.saturating_sub(*first.get_or_insert(sleeps));
-        if asleep && naps >= 3 {
+        let look = look(scene, actor);
+        let naps = look.sleeps.saturating_sub(*first.get_or_insert(look.sleeps));
+        if look.asleep && naps >= 3 {
             return Ok(());
         }
-        nap.watch(asleep, sleeps).map_err(|TooLong| too_long(scene, actor, stage))?;
+        nap.watch(&look).map_err(|TooLong| too_long(scene, actor, stage))?;
         if spins(procfs::cpu_time(pid).saturating_sub(cpu), naps) {
             return Err(fail("spins")
                 .expected(format!("{} sleeps between two looks while {stage}", scene.role(actor)))
@@ -209,7 +211,7 @@ fn goes_on(scene: &mut Scene, actor: Actor) -> Outcome {
         if scene.processes[actor.0].exit().is_some() || start.elapsed() > LONG_NAP * 4 {
             break;
         }
-        let (asleep, sleeps) = look(scene, actor);
+        let look = look(scene, actor);
         if let Some(line) = scene.processes[actor.0].take_line() {
             return if line == "attached" {
                 Ok(())
@@ -220,8 +222,7 @@ fn goes_on(scene: &mut Scene, actor: Actor) -> Outcome {
                     .into())
             };
         }
-        nap.watch(asleep, sleeps)
-            .map_err(|TooLong| too_long(scene, actor, "the object is READY"))?;
+        nap.watch(&look).map_err(|TooLong| too_long(scene, actor, "the object is READY"))?;
         sleep(Duration::from_millis(1));
     }
     match scene.answer(actor) {
