@@ -23,6 +23,10 @@ pub struct Entry {
     pub page: String,
     /// Where to read, a path in the repository with its anchor.
     pub docs: String,
+    /// Whether a machine that stands still for a moment looks the same. Then the check is played once more
+    /// before anybody is accused.
+    #[serde(default)]
+    pub hinges_on_time: bool,
 }
 
 static CATALOGUE: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
@@ -78,6 +82,11 @@ impl Diagnosis {
     pub fn expected(mut self, text: impl Into<String>) -> Diagnosis {
         self.expected = text.into();
         self
+    }
+
+    /// As [`Entry::hinges_on_time`].
+    pub fn hinges_on_time(&self) -> bool {
+        entry(self.code).is_some_and(|entry| entry.hinges_on_time)
     }
 
     /// Says what was seen.

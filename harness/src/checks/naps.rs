@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::procfs::{self, Doing, Task};
 use crate::scene::{Actor, Scene};
-use crate::verdict::{Outcome, Stop};
 
 /// One sleep this long breaks the rule of 250 ms whatever else the machine does: the kernel says
 /// that it sleeps, not that it has no processor.
@@ -52,20 +51,4 @@ pub(super) fn look(scene: &Scene, actor: Actor) -> Look {
     let asleep = |task: &Task| task.asleep && !ours(task.doing);
     let asleep = !tasks.is_empty() && tasks.iter().all(asleep);
     Look { begin, asleep, sleeps: procfs::sleeps(&tasks) }
-}
-
-/// Plays a scene that ends with this code where a sleep is too long, and plays it once more before anybody
-/// is accused: a processor that stands still for a moment wakes nobody.
-pub(super) fn twice(
-    scene: &mut Scene,
-    code: &str,
-    play: impl Fn(&mut Scene) -> Outcome,
-) -> Outcome {
-    match play(scene) {
-        Err(Stop::Fail(diagnosis)) if diagnosis.code == code => {
-            scene.renew();
-            play(scene)
-        }
-        outcome => outcome,
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::waiting::{behind_its_back, naps, unchanged};
 use super::{LEN, with_peer};
-use crate::checks::naps::{look, twice};
+use crate::checks::naps::look;
 use crate::deadline::Deadline;
 use crate::diagnosis::fail;
 use crate::peer::{prefix, table};
@@ -37,7 +37,7 @@ pub(super) fn never_ready(scene: &mut Scene) -> Outcome {
     })?;
     gives_up(scene, 14, "the object says READY and stays 639 bytes long")?;
     scene.renew();
-    twice(scene, "naps-too-long", gives_up_on_a_late_object)?;
+    gives_up_on_a_late_object(scene)?;
     scene.renew();
     has_one_patience(scene)?;
     scene.renew();

@@ -7,7 +7,7 @@ use nix::sys::mman::shm_unlink;
 use nix::sys::signal::Signal;
 
 use super::{LEN, create::ordered, first_change, with_peer};
-use crate::checks::naps::{LONG_NAP, Nap, TooLong, look, twice};
+use crate::checks::naps::{LONG_NAP, Nap, TooLong, look};
 use crate::diagnosis::fail;
 use crate::peer::{Asked, Peer, prefix, table};
 use crate::process::{Exit, LONG_PATIENCE, Start};
@@ -20,17 +20,15 @@ use crate::watch::{Event, spins};
 const WINDOW: Duration = Duration::from_millis(250);
 
 pub(super) fn consumer_waits(scene: &mut Scene) -> Outcome {
-    waits(scene, "consumer")
+    slow_creator(scene, "consumer")?;
+    scene.renew();
+    second_creator(scene, "consumer")
 }
 
 pub(super) fn producer_waits(scene: &mut Scene) -> Outcome {
-    waits(scene, "producer")
-}
-
-fn waits(scene: &mut Scene, role: &str) -> Outcome {
-    twice(scene, "naps-too-long", |scene| slow_creator(scene, role))?;
+    slow_creator(scene, "producer")?;
     scene.renew();
-    twice(scene, "naps-too-long", |scene| second_creator(scene, role))
+    second_creator(scene, "producer")
 }
 
 /// Starts a program before there is a name, and makes the table one stage after another.

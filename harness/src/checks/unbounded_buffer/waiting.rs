@@ -200,8 +200,7 @@ pub(super) fn notices_soon(scene: &mut Scene) -> Outcome {
         rests(scene, consumer)?;
     }
     scene.send(consumer, b"\n");
-    // Once more before anybody is accused: a processor that stands still for a moment wakes nobody.
-    looks_again(scene, consumer).or_else(|_| looks_again(scene, consumer))?;
+    looks_again(scene, consumer)?;
     log::push(scene.peer()?, &message(ROUNDS))?;
     taken(scene, consumer, ROUNDS, &message(ROUNDS))
 }
