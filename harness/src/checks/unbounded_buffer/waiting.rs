@@ -126,10 +126,10 @@ fn each_wait_costs_little(scene: &mut Scene, consumer: Actor) -> Outcome {
 
 /// Requires that no sleep is long, also after a while: some make each as long as all before it.
 fn looks_again(scene: &Scene, consumer: Actor) -> Outcome {
-    const WHILE: Duration = Duration::from_secs(2);
-    let start = Instant::now();
+    const WHILE: Duration = Duration::from_secs(3);
+    let mut watched = scene.deadline_of(WHILE);
     let mut nap = Nap::default();
-    while start.elapsed() < WHILE {
+    while !watched.is_over() {
         nap.watch(&look(scene, consumer)).map_err(|TooLong| {
             fail("comes-late").expected("a message comes out within 250 ms").seen(
                 "at a buffer that stays empty your consumer sleeps more than 500 ms at a time",
