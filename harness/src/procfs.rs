@@ -138,13 +138,25 @@ pub fn cpu_time(pid: Pid) -> Duration {
 pub struct Turn {
     /// The thread.
     pub thread: Pid,
-    /// Whether it runs, is ready to run, or waits for a disk.
-    pub ready: bool,
+    /// Whether it could go on if the machine let it.
+    pub state: State,
     /// How long it has run.
     pub used: Duration,
     /// How long it has been ready to run and had no processor: the machine's fault, not the
     /// program's. What it waits at the moment is added when it runs again.
     pub starved: Duration,
+}
+
+/// Whether a thread could go on if the machine let it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs, or is ready to.
+    Ready,
+    /// It waits inside the kernel, where no signal reaches it: for a disk, or for a lock that another
+    /// holds, who may himself be waiting for a processor.
+    HeldUp,
+    /// It sleeps, is stopped, or has ended.
+    Asleep,
 }
 
 /// What each thread of the process got; nothing where the kernel does not keep it.
@@ -156,7 +168,11 @@ pub fn turns(pid: Pid) -> Vec<Turn> {
         let (used, starved) = schedstat(path)?;
         Some(Turn {
             thread: Pid::from_raw(thread),
-            ready: matches!(after_name(&state).next(), Some("R" | "D")),
+            state: match after_name(&state).next() {
+                Some("R") => State::Ready,
+                Some("D") => State::HeldUp,
+                _ => State::Asleep,
+            },
             used,
             starved,
         })
