@@ -1,4 +1,4 @@
-//! Remembers what must not outlive us: process groups and names in `/dev/shm`.
+//! Remembers what must not outlive us: process groups, names in `/dev/shm`, temporary folders.
 //!
 //! A check that is interrupted by Ctrl-C never reaches its destructors, and the memory behind a
 //! name outlives every process. So groups are registered here when they come into being, names carry
@@ -14,6 +14,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use crate::procfs;
 
@@ -126,7 +127,7 @@ pub(crate) fn end_strays() -> usize {
 pub(crate) fn remove_own_names() -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let own = nix::unistd::geteuid().as_raw();
-    let mut names = all_names();
+    let mut names = names_in(Path::new(SHM_DIR));
     names.retain(|name| {
         let path = Path::new(SHM_DIR).join(name);
         path.symlink_metadata().is_ok_and(|meta| meta.uid() == own) && fs::remove_file(path).is_ok()
@@ -154,25 +155,26 @@ pub(crate) fn forget_folder(folder: &Path) {
     lock().folders.remove(folder);
 }
 
-/// Removes the object `name` and every name that begins with it.
+/// Removes the object `name` and everything whose name begins with it, also in `/tmp`.
 pub(crate) fn remove_name(name: &str) {
-    for found in names_beginning_with(name) {
-        let _ = fs::remove_file(Path::new(SHM_DIR).join(found));
+    for path in left_where(|found| begins_with(found, name)) {
+        let _ = remove(&path);
     }
 }
 
 /// Names in `/dev/shm` that begin with `name` (with its slash), named semaphores included, without
 /// the slash, sorted.
 pub(crate) fn names_beginning_with(name: &str) -> Vec<String> {
-    let wanted = name.trim_start_matches('/');
-    // `/shmlab-1-2-1` must not claim `/shmlab-1-2-10`: what follows may not be a digit.
-    let ours = |found: &str| {
-        let plain = found.strip_prefix("sem.").unwrap_or(found);
-        plain
-            .strip_prefix(wanted)
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_hexdigit()))
-    };
-    all_names().into_iter().filter(|found| ours(found)).collect()
+    names_in(Path::new(SHM_DIR)).into_iter().filter(|found| begins_with(found, name)).collect()
+}
+
+/// Makes and registers a folder for temporary files, by whose name a later run can tell whether its
+/// owner still lives.
+pub(crate) fn fresh_folder() -> std::io::Result<TempDir> {
+    // No running number begins with a `t`: no name of a scene's begins the name of a folder.
+    let folder = tempfile::Builder::new().prefix(&format!("{}tmp-", own_prefix())).tempdir()?;
+    watch_folder(folder.path());
+    Ok(folder)
 }
 
 /// Kills every process of ours and removes every name and folder. Called by the
@@ -191,10 +193,8 @@ pub fn everything() {
             let _ = kill(pid, Signal::SIGKILL);
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
-        for name in all_names() {
-            if name.strip_prefix("sem.").unwrap_or(&name).starts_with(&ours) {
-                let _ = fs::remove_file(Path::new(SHM_DIR).join(name));
-            }
+        for path in left_where(|name| plain(name).starts_with(&ours)) {
+            let _ = remove(&path);
         }
     }
     for folder in &registry.folders {
@@ -202,19 +202,19 @@ pub fn everything() {
     }
 }
 
-/// Names that an earlier run left behind because it was killed with -9: they carry our prefix, and
-/// the process that owned them is gone. Sorted, without the slash.
-pub fn abandoned() -> Vec<String> {
-    all_names().into_iter().filter(|name| owner(name).is_some_and(|alive| !alive)).collect()
+/// Objects, files and folders that an earlier run left behind because it was killed with -9: they
+/// carry our prefix, and the process that owned them is gone. Sorted.
+pub fn abandoned() -> Vec<PathBuf> {
+    left_where(|name| owner(name).is_some_and(|alive| !alive))
 }
 
-/// Removes one abandoned name.
+/// Removes an object, a file or a folder with all that is in it.
 ///
 /// # Errors
 ///
-/// What the system says, for example that the name belongs to another user.
-pub fn remove_abandoned(name: &str) -> std::io::Result<()> {
-    fs::remove_file(Path::new(SHM_DIR).join(name))
+/// What the system says, for example that it belongs to another user.
+pub fn remove(path: &Path) -> std::io::Result<()> {
+    if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 /// What every name of this process begins with, without the slash.
@@ -224,8 +224,33 @@ fn own_prefix() -> String {
     format!("{PREFIX}{:x}-{started:x}-", pid.as_raw())
 }
 
-fn all_names() -> Vec<String> {
-    let Ok(entries) = fs::read_dir(SHM_DIR) else { return Vec::new() };
+/// Objects, files and folders with such a name, sorted. Some students take a file in `/tmp` for an
+/// object, and our own folders are there too.
+fn left_where(wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let places = BTreeSet::from([SHM_DIR.into(), "/tmp".into(), std::env::temp_dir()]);
+    let mut left = Vec::new();
+    for place in places {
+        let names = names_in(&place).into_iter().filter(|name| wanted(name));
+        left.extend(names.map(|name| place.join(name)));
+    }
+    left
+}
+
+/// Whether what was found has a name that begins with `name`.
+fn begins_with(found: &str, name: &str) -> bool {
+    let rest = plain(found).strip_prefix(name.trim_start_matches('/'));
+    // `/shmlab-1-2-1` must not claim `/shmlab-1-2-10`: what follows may not be a digit.
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_hexdigit()))
+}
+
+/// The name without what marks a named semaphore.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("sem.").unwrap_or(name)
+}
+
+/// The names in a folder, sorted.
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
@@ -234,7 +259,7 @@ fn all_names() -> Vec<String> {
 
 /// Whether the owner of the name is alive; nothing for a name that is not ours.
 fn owner(name: &str) -> Option<bool> {
-    let mut fields = name.strip_prefix(PREFIX)?.split('-');
+    let mut fields = plain(name).strip_prefix(PREFIX)?.split('-');
     let pid = i32::from_str_radix(fields.next()?, 16).ok()?;
     let started = u64::from_str_radix(fields.next()?, 16).ok()?;
     Some(procfs::start_time(Pid::from_raw(pid)) == Some(started))
@@ -256,5 +281,26 @@ mod tests {
         assert_eq!(owner("shmlab-7ffffffe-1-0"), Some(false));
         assert_eq!(owner("somebody-elses"), None);
         remove_name(&name);
+    }
+
+    #[test]
+    fn a_name_claims_what_begins_with_it_and_no_other_number_and_no_folder() {
+        let claims = |found| begins_with(found, "/shmlab-1-2-1");
+        assert!(
+            claims("shmlab-1-2-1") && claims("shmlab-1-2-1.lock") && claims("sem.shmlab-1-2-1")
+        );
+        assert!(
+            !claims("shmlab-1-2-10") && !claims("shmlab-1-2-1f") && !claims("shmlab-1-2-tmp-1")
+        );
+    }
+
+    #[test]
+    fn a_file_in_tmp_goes_with_the_name() {
+        let name = fresh_name();
+        let [file, lock] = ["", ".lock"].map(|end| PathBuf::from(format!("/tmp{name}{end}")));
+        fs::write(&file, "taken for an object").unwrap();
+        fs::create_dir(&lock).unwrap();
+        remove_name(&name);
+        assert!(!file.exists() && !lock.exists());
     }
 }

@@ -61,7 +61,7 @@ pub enum Command {
         #[arg(long)]
         give_up: bool,
     },
-    /// Remove what a killed run left in /dev/shm; only names of ours
+    /// Remove what a killed run left in /dev/shm and /tmp; only what is ours
     Clean {
         /// Remove everything the grader has built as well
         #[arg(long)]

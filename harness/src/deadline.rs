@@ -57,13 +57,15 @@ impl Deadline {
         let now = Instant::now();
         self.unseen += (now - self.asked).saturating_sub(LATE_LOOK);
         self.asked = now;
-        if now - self.sampled >= SAMPLE {
-            let since = (now - self.sampled).min(LATE_LOOK);
-            self.sampled = now;
-            self.sample(since, &turns(&self.programs));
-        }
         let elapsed = (now - self.start).saturating_sub(self.unseen);
-        elapsed > self.limit && self.is_over_after(elapsed, turns(&self.programs))
+        let since = (now - self.sampled).min(LATE_LOOK);
+        if elapsed <= self.limit && since < SAMPLE {
+            return false;
+        }
+        self.sampled = now;
+        let turns = turns(&self.programs);
+        self.sample(since, &turns);
+        elapsed > self.limit && self.is_over_after(elapsed, turns)
     }
 
     /// Takes note of who waits inside the kernel, as it may have for this long.

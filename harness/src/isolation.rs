@@ -441,8 +441,7 @@ fn died(status: Option<ExitStatus>, words: &str) -> String {
 
 /// A folder that everybody may look into.
 fn open_folder() -> Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("shmlab-").tempdir()?;
-    cleanup::watch_folder(folder.path());
+    let folder = cleanup::fresh_folder()?;
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
     Ok(folder)
 }

@@ -75,12 +75,10 @@ impl<'a> Scene<'a> {
     ///
     /// What the system says: our fault, not the student's.
     pub fn new(bench: &'a Bench) -> std::io::Result<Scene<'a>> {
-        let folder = tempfile::Builder::new().prefix("shmlab-").tempdir()?;
-        cleanup::watch_folder(folder.path());
         Ok(Scene {
             bench,
             name: cleanup::fresh_name(),
-            folder,
+            folder: cleanup::fresh_folder()?,
             processes: Vec::new(),
             roles: Vec::new(),
             peer: None,

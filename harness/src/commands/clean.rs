@@ -11,9 +11,9 @@ use crate::exit_code::{Blame, ExitCode};
 
 #[derive(Default, Serialize)]
 struct Cleaned {
-    /// Names removed from /dev/shm.
-    names: Vec<String>,
-    /// Names that could not be removed, with the reason.
+    /// Objects, files and folders that were removed.
+    removed: Vec<String>,
+    /// Those that could not be removed, with the reason.
     kept: Vec<String>,
     /// Whether the build folder was removed.
     build: bool,
@@ -21,9 +21,10 @@ struct Cleaned {
 
 pub(super) fn clean(course: &Course, build: bool, json: bool) -> Done {
     let mut cleaned = Cleaned::default();
-    for name in cleanup::abandoned() {
-        match cleanup::remove_abandoned(&name) {
-            Ok(()) => cleaned.names.push(name),
+    for path in cleanup::abandoned() {
+        let name = path.display().to_string();
+        match cleanup::remove(&path) {
+            Ok(()) => cleaned.removed.push(name),
             Err(error) => cleaned.kept.push(format!("{name}: {error}")),
         }
     }
@@ -35,16 +36,16 @@ pub(super) fn clean(course: &Course, build: bool, json: bool) -> Done {
     if json {
         say_json(&cleaned)?;
     } else {
-        for name in &cleaned.names {
-            say(&format!("removed /dev/shm/{name}"));
+        for name in &cleaned.removed {
+            say(&format!("removed {name}"));
         }
         for name in &cleaned.kept {
-            say(&format!("cannot remove /dev/shm/{name}"));
+            say(&format!("cannot remove {name}"));
         }
         if cleaned.build {
             say("removed target/lab");
         }
-        if cleaned.names.is_empty() && cleaned.kept.is_empty() && !cleaned.build {
+        if cleaned.removed.is_empty() && cleaned.kept.is_empty() && !cleaned.build {
             say("nothing of ours was left behind");
         }
     }

@@ -181,8 +181,9 @@ fn schedules(harness: &Path) -> Finding {
 fn leftovers() -> Finding {
     let left = cleanup::abandoned();
     let seen = if left.is_empty() {
-        "no name of ours in /dev/shm".to_owned()
+        "nothing of ours in /dev/shm and /tmp".to_owned()
     } else {
+        let left: Vec<_> = left.iter().map(|path| path.display().to_string()).collect();
         format!("left by a killed run: {}", left.join(", "))
     };
     let status = if left.is_empty() { Health::Good } else { Health::Limited };

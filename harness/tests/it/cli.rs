@@ -220,15 +220,24 @@ fn the_solution_is_shown_to_those_who_have_passed_or_given_up() {
 }
 
 #[test]
-fn clean_removes_only_names_of_ours_whose_owner_is_gone() {
-    // The owner of this name would be a process with a pid no system gives.
-    let ours = format!("/dev/shm/shmlab-7ffffff0-1-{:x}", std::process::id());
+fn clean_removes_only_what_is_ours_and_whose_owner_is_gone() {
+    // The owner of these would be a process with a pid no system gives.
+    let gone = format!("shmlab-7ffffff0-1-{:x}", std::process::id());
+    let object = format!("/dev/shm/{gone}");
+    let semaphore = format!("/dev/shm/sem.{gone}");
+    let folder = format!("/tmp/{gone}-tmp");
     let theirs = format!("/dev/shm/somebody-elses-{}", std::process::id());
-    fs::write(&ours, "x").unwrap();
-    fs::write(&theirs, "x").unwrap();
+    for file in [&object, &semaphore, &theirs] {
+        fs::write(file, "x").unwrap();
+    }
+    fs::create_dir(&folder).unwrap();
+    fs::write(format!("{folder}/copy"), "x").unwrap();
     let finished = lab(&["clean"]);
     assert_eq!(finished.code, 0, "{}", finished.err);
-    assert!(!Path::new(&ours).exists());
+    for ours in [object, semaphore, folder] {
+        assert!(!Path::new(&ours).exists(), "{ours}");
+        assert!(finished.out.contains(&ours), "{}", finished.out);
+    }
     assert!(Path::new(&theirs).exists());
     fs::remove_file(&theirs).unwrap();
 }
