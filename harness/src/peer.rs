@@ -6,11 +6,13 @@
 //! the labs' documents alone: no code is shared with `labkit`.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
 use crate::cleanup;
@@ -189,10 +191,21 @@ impl Peer {
         self.ask(&format!("sem-wait {offset} {}", PATIENCE.as_millis())).map(drop)
     }
 
-    /// Takes a permit as [`Peer::sem_wait`] does, and with its first breath stops the process that
-    /// gave it: where that one gives way to us, it stands still behind its post.
-    pub fn sem_wait_and_stop(&mut self, offset: u64, poster: Pid) -> Asked {
-        self.ask(&format!("sem-wait {offset} {} {poster}", PATIENCE.as_millis())).map(drop)
+    /// Has it wait for a permit, for as long as it lives, and with its first breath stop the process
+    /// that gave it: where that one gives way to us, it stands still behind its post. Returns at once;
+    /// [`Peer::stopped_the_poster`] tells whether it is done, and until then it takes no other command.
+    pub fn sem_wait_and_stop(&mut self, offset: u64, poster: Pid) {
+        self.say(&format!("sem-wait-and-stop {offset} {poster}"));
+    }
+
+    /// Whether the wait of [`Peer::sem_wait_and_stop`] is over.
+    pub fn stopped_the_poster(&mut self) -> Asked<bool> {
+        let mut answer = [PollFd::new(self.stdout.get_ref().as_fd(), PollFlags::POLLIN)];
+        if poll(&mut answer, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+            self.answer()?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Takes a permit if there is one.
@@ -231,9 +244,18 @@ impl Peer {
     }
 
     fn ask(&mut self, command: &str) -> Asked<String> {
+        self.say(command);
+        self.answer()
+    }
+
+    /// Sends a command. A peer that cannot be reached any more has no answer either.
+    fn say(&mut self, command: &str) {
+        let _ = writeln!(self.stdin, "{command}").and_then(|()| self.stdin.flush());
+    }
+
+    fn answer(&mut self) -> Asked<String> {
         let mut answer = String::new();
-        let sent = writeln!(self.stdin, "{command}").and_then(|()| self.stdin.flush());
-        let read = sent.and_then(|()| self.stdout.read_line(&mut answer));
+        let read = self.stdout.read_line(&mut answer);
         let answer = answer.trim_end();
         match answer.split_once(' ').unwrap_or((answer, "")) {
             ("ok", rest) => Ok(rest.to_owned()),

@@ -219,18 +219,24 @@ fn obey(line: &str, slot: &mut Option<Memory>) -> Result<String, String> {
                 let deadline = clock_after(TURN);
                 // SAFETY: as in `sem-try`; the deadline lives on our stack during the call.
                 match check(unsafe { libc::sem_timedwait(semaphore, &raw const deadline) }) {
-                    Ok(()) => {
-                        if words.len() > 3 {
-                            let poster = Pid::from_raw(number(3)? as i32);
-                            kill(poster, Signal::SIGSTOP).map_err(told)?;
-                        }
-                        break;
-                    }
+                    Ok(()) => break,
                     Err(_) if Errno::last() == Errno::EINTR => {}
                     Err(_) if left > TURN => left -= TURN,
                     Err(_) => return Err(format!("no permit came in {} ms", number(2)?)),
                 }
             }
+        }
+        "sem-wait-and-stop" => {
+            let semaphore = memory.semaphore(offset()?)?;
+            let poster = Pid::from_raw(number(2)? as i32);
+            // Without an end: who leaves the queue and comes back may take what another was woken for.
+            // SAFETY: as in `sem-try`.
+            while let Err(why) = check(unsafe { libc::sem_wait(semaphore) }) {
+                if Errno::last() != Errno::EINTR {
+                    return Err(why);
+                }
+            }
+            kill(poster, Signal::SIGSTOP).map_err(told)?;
         }
         "sem-post" => {
             let semaphore = memory.semaphore(offset()?)?;
