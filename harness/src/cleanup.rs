@@ -168,13 +168,13 @@ pub(crate) fn names_beginning_with(name: &str) -> Vec<String> {
     names_in(Path::new(SHM_DIR)).into_iter().filter(|found| begins_with(found, name)).collect()
 }
 
-/// Makes and registers a folder for temporary files, by whose name a later run can tell whether its
-/// owner still lives.
+/// Makes a folder for temporary files. By its name it is found when we are being ended, and a later
+/// run can tell whether its owner still lives.
 pub(crate) fn fresh_folder() -> std::io::Result<TempDir> {
+    // Waits for ever once we are being ended.
+    let _registry = lock();
     // No running number begins with a `t`: no name of a scene's begins the name of a folder.
-    let folder = tempfile::Builder::new().prefix(&format!("{}tmp-", own_prefix())).tempdir()?;
-    watch_folder(folder.path());
-    Ok(folder)
+    tempfile::Builder::new().prefix(&format!("{}tmp-", own_prefix())).tempdir()
 }
 
 /// Kills every process of ours and removes every name and folder. Called by the

@@ -199,13 +199,14 @@ impl Peer {
     }
 
     /// Whether the wait of [`Peer::sem_wait_and_stop`] is over.
-    pub fn stopped_the_poster(&mut self) -> Asked<bool> {
+    pub fn has_answered(&self) -> bool {
         let mut answer = [PollFd::new(self.stdout.get_ref().as_fd(), PollFlags::POLLIN)];
-        if poll(&mut answer, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-            self.answer()?;
-            return Ok(true);
-        }
-        Ok(false)
+        poll(&mut answer, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// How [`Peer::sem_wait_and_stop`] ended: an error if the peer has died or was refused.
+    pub fn stopped_the_poster(&mut self) -> Asked<()> {
+        self.answer().map(drop)
     }
 
     /// Takes a permit if there is one.

@@ -446,7 +446,6 @@ impl Drop for Scene<'_> {
         self.processes.clear();
         self.peer = None;
         cleanup::remove_name(&self.name);
-        cleanup::forget_folder(self.folder.path());
     }
 }
 

@@ -19,6 +19,7 @@ use crate::exploration;
 use crate::facts;
 use crate::machine;
 use crate::report::style::{BAD, DIM, GOOD, OPEN, paint};
+use crate::scene::count;
 use crate::submission::Origin;
 use crate::verify::{Case, Finding, Kind, Plan, Weakened, cases, idle_checks, judge, weaken};
 
@@ -124,7 +125,10 @@ pub(super) fn verify(course: &Course, arguments: &Verify) -> Done {
         let seconds = start.elapsed().as_secs();
         say(&paint(
             style,
-            &format!("{} gradings in {seconds} s, {unexpected} unexpected", verified.gradings),
+            &format!(
+                "{} in {seconds} s, {unexpected} unexpected",
+                count(verified.gradings as usize, "grading", "gradings")
+            ),
         ));
     }
     let whole =
