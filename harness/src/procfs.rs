@@ -145,6 +145,8 @@ pub struct Turn {
     /// How long it has been ready to run and had no processor: the machine's fault, not the
     /// program's. What it waits at the moment is added when it runs again.
     pub starved: Duration,
+    /// How often it got one.
+    pub turns: u64,
 }
 
 /// Whether a thread could go on if the machine let it.
@@ -165,7 +167,7 @@ pub fn turns(pid: Pid) -> Vec<Turn> {
         let thread = path.file_name()?.to_str()?.parse().ok()?;
         // The state first: what a thread has waited that sleeps by now is in the numbers.
         let state = text(path.join("stat")).ok()?;
-        let (used, starved) = schedstat(path)?;
+        let (used, starved, turns) = schedstat(path)?;
         Some(Turn {
             thread: Pid::from_raw(thread),
             state: match after_name(&state).next() {
@@ -175,6 +177,7 @@ pub fn turns(pid: Pid) -> Vec<Turn> {
             },
             used,
             starved,
+            turns,
         })
     };
     threads(pid).filter_map(turn).collect()
@@ -183,15 +186,15 @@ pub fn turns(pid: Pid) -> Vec<Turn> {
 /// How long the process's main thread has been ready to run but had no processor: the machine's
 /// fault, not the program's. Zero where the kernel does not keep it.
 pub fn starved(pid: Pid) -> Duration {
-    schedstat(format!("/proc/{pid}")).map_or(Duration::ZERO, |(_, starved)| starved)
+    schedstat(format!("/proc/{pid}")).map_or(Duration::ZERO, |(_, starved, _)| starved)
 }
 
-/// How long a thread has run, and how long it was ready to and had no processor.
-fn schedstat(path: impl AsRef<Path>) -> Option<(Duration, Duration)> {
+/// How long a thread has run, how long it was ready to and had no processor, and how often it got one.
+fn schedstat(path: impl AsRef<Path>) -> Option<(Duration, Duration, u64)> {
     let numbers = text(path.as_ref().join("schedstat")).ok()?;
-    let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
-    let mut next = || numbers.next().flatten().map(Duration::from_nanos);
-    Some((next()?, next()?))
+    let mut numbers = numbers.split_whitespace().map_while(|number| number.parse().ok());
+    let mut next = || numbers.next();
+    Some((Duration::from_nanos(next()?), Duration::from_nanos(next()?), next()?))
 }
 
 /// Processes that have a variable in their environment which begins with `marker`: what a student's
