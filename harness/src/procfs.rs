@@ -124,10 +124,7 @@ pub fn descriptors(pid: Pid) -> usize {
 /// of the clock tick (10 ms).
 pub fn cpu_time(pid: Pid) -> Duration {
     let used = |path: PathBuf| {
-        let exact = text(path.join("schedstat"))
-            .ok()
-            .and_then(|text| text.split_whitespace().next()?.parse().ok())
-            .map(Duration::from_nanos);
+        let exact = schedstat(&path).map(|(used, ..)| used);
         exact.unwrap_or_else(|| ticks(&text(path.join("stat")).unwrap_or_default()))
     };
     threads(pid).map(used).sum()
@@ -193,8 +190,9 @@ pub fn starved(pid: Pid) -> Duration {
 fn schedstat(path: impl AsRef<Path>) -> Option<(Duration, Duration, u64)> {
     let numbers = text(path.as_ref().join("schedstat")).ok()?;
     let mut numbers = numbers.split_whitespace().map_while(|number| number.parse().ok());
-    let mut next = || numbers.next();
-    Some((Duration::from_nanos(next()?), Duration::from_nanos(next()?), next()?))
+    let used = Duration::from_nanos(numbers.next()?);
+    let starved = Duration::from_nanos(numbers.next()?);
+    Some((used, starved, numbers.next()?))
 }
 
 /// Processes that have a variable in their environment which begins with `marker`: what a student's
