@@ -113,7 +113,9 @@ pub fn cases<'a>(course: &'a Course, labs: &[&'a Lab]) -> Result<Vec<Case<'a>>> 
         let starter = course.root.join("harness/starters").join(&lab.id);
         cases.push(case(Kind::Starter, starter, "starter"));
         cases.push(case(Kind::Solution, course.solution_folder(lab), "solution"));
-        for sort in ["wrong", "right"] {
+        // The right ones first: each is judged to its end and takes longest, and what takes long should
+        // not begin when all else is done.
+        for sort in ["right", "wrong"] {
             let folder = course.root.join(CORPUS).join(&lab.id).join(sort);
             let mut folders: Vec<PathBuf> = fs::read_dir(&folder)
                 .into_iter()
