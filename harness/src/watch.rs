@@ -18,6 +18,8 @@ use crate::verdict::Stop;
 /// Processor time without an event after which a program that should work is said to spin: no operation
 /// of the labs computes nearly as long.
 const SPIN_WORKING: Duration = Duration::from_secs(3);
+/// As much of it is enough where a program should block.
+const SPIN_WAITING: Duration = Duration::from_millis(300);
 /// Between two looks: short at first, because most events come within a millisecond, and an eighth of
 /// the time waited so far when it takes longer. A look costs a tenth of a millisecond of a processor.
 const LOOK: RangeInclusive<Duration> = Duration::from_micros(300)..=Duration::from_millis(2);
@@ -276,9 +278,10 @@ impl Scene<'_> {
 
 /// Whether a program that should block spins: it has used so much of a processor, and gone to sleep so
 /// often meanwhile. Who naps needs some as well, much if we come late, but not 5 ms for each nap. Who
-/// spins sleeps as well now and then, for a lock of the kernel's.
+/// spins sleeps as well, for a lock of the kernel's: as often as who naps, where others hold it often.
 pub(crate) fn spins(used: Duration, sleeps: u64) -> bool {
-    used > Duration::from_millis(300.max(sleeps * 5))
+    let naps = Duration::from_millis(sleeps.saturating_mul(5));
+    used > naps.clamp(SPIN_WAITING, SPIN_WORKING)
 }
 
 /// Nothing moves on the stage: everybody sleeps until somebody else wakes them, in two looks with
@@ -335,6 +338,14 @@ mod tests {
         let timed = Doing::Futex { address: 8, timed: true, private: false, wakes: false };
         let look = Look { doing: vec![ASLEEP, timed], sleeps: 3 };
         assert_eq!(still(&look, Some(&look), place), None);
+    }
+
+    #[test]
+    fn who_spins_is_told_from_who_naps_however_often_a_lock_of_the_kernels_makes_it_sleep() {
+        let ms = Duration::from_millis;
+        assert!(spins(ms(301), 0) && !spins(ms(299), 0));
+        assert!(!spins(ms(900), 200), "it naps, and we come late");
+        assert!(spins(ms(3001), 7000));
     }
 
     #[test]
