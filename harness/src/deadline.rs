@@ -64,6 +64,13 @@ impl Deadline {
         }
     }
 
+    /// Whether one of the programs, when last looked at, had given its time away: it never sleeps, and
+    /// leaves the processor all the same, again and again.
+    pub fn was_given_away(&self) -> bool {
+        let elapsed = self.sampled - self.start;
+        self.last.iter().any(|turn| self.gives_away(elapsed, &self.had(turn)))
+    }
+
     /// Whether the programs have had that long.
     pub fn is_over(&mut self) -> bool {
         let now = Instant::now();
@@ -191,6 +198,15 @@ mod tests {
         assert!(!is_over(&mut of_ten_seconds(), 12, had(100, 12, 9_999)), "it has not had enough");
         assert!(!is_over(&mut of_ten_seconds(), 12, had(1000, 11, 10_001)), "it was pushed aside");
         assert!(!is_over(&mut of_ten_seconds(), 12, had(100, 6, 10_001)), "it sleeps in between");
+
+        let given_away = |had: Turn| {
+            let mut deadline = of_ten_seconds();
+            deadline.sampled = deadline.start + seconds(12);
+            is_over(&mut deadline, 12, had);
+            deadline.was_given_away()
+        };
+        assert!(given_away(had(100, 12, 10_001)));
+        assert!(!given_away(had(1000, 11, 10_001)), "it was pushed aside");
     }
 
     #[test]
